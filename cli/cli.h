@@ -1,0 +1,32 @@
+/* cli/: the command; the only room that prints or exits. */
+#ifndef SL_CLI_H
+#define SL_CLI_H
+
+#include <stdio.h>
+
+#include "core/policy.h"
+#include "sluice.h"
+
+struct subcommand {
+	const char *name;
+	const char *usage; /* behind the name */
+	const char *help;
+	int (*main)(int argc, char *argv[]); /* argv[0] is the name */
+};
+
+extern const struct subcommand subcommands[];
+extern const size_t subcommand_count;
+
+int run_main(int argc, char *argv[]);
+int explain_main(int argc, char *argv[]);
+int check_main(int argc, char *argv[]);
+int help_main(int argc, char *argv[]);
+
+/* Read policy options from argv; *rest is the index of the first argument that is none. On failure, and for
+ * --help, what is to be said has been said and *exit_code is set; then NULL. */
+sl_policy *options_read(int argc, char *argv[], int *rest, int *exit_code);
+
+void options_print(FILE *out); /* the table, as --help shows it */
+void usage_print(FILE *out);
+
+#endif

@@ -1,0 +1,22 @@
+/* sluice explain: the plan that the options make. */
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "supervise/supervise.h"
+
+int explain_main(int argc, char *argv[])
+{
+	sl_error error;
+	int rest, code;
+	sl_policy *policy = options_read(argc, argv, &rest, &code);
+
+	if (policy == NULL)
+		return code;
+	code = 0;
+	if (explain_policy(policy, PLAN_LAUNCH, stdout, &error) < 0) {
+		fprintf(stderr, "sluice: %s\n", error.message);
+		code = EXIT_SLUICE;
+	}
+	sl_policy_free(policy);
+	return code;
+}

@@ -1,0 +1,122 @@
+/* The command line, read and printed from the options table. */
+#include <getopt.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "supervise/supervise.h"
+
+enum { LONG_BASE = 256, HELP_OPTION = LONG_BASE + 2 * OPTION_COUNT };
+
+/* Two long options a row at the most: the key and its older spelling. */
+struct option_words {
+	struct option longs[2 * OPTION_COUNT + 2];
+	char shorts[2 * OPTION_COUNT + 4];
+};
+
+static void words_add(struct option_words *words, size_t *count, const char *name, size_t row)
+{
+	words->longs[(*count)++] = (struct option){
+		.name = name,
+		.has_arg = option_rows[row].arg == NULL ? no_argument : required_argument,
+		.val = LONG_BASE + (int)row,
+	};
+}
+
+/* "+": stop at the first word that is no option, which is the command. */
+static void words_build(struct option_words *words)
+{
+	size_t longs = 0, shorts = 0;
+
+	*words = (struct option_words){0};
+	words->shorts[shorts++] = '+';
+	words->shorts[shorts++] = 'h';
+	for (size_t row = 0; row < OPTION_COUNT; row++) {
+		words_add(words, &longs, option_rows[row].key, row);
+		if (option_rows[row].older != NULL)
+			words_add(words, &longs, option_rows[row].older, row);
+		if (option_rows[row].letter == 0)
+			continue;
+		words->shorts[shorts++] = (char)option_rows[row].letter;
+		if (option_rows[row].arg != NULL)
+			words->shorts[shorts++] = ':';
+	}
+	words->longs[longs] = (struct option){.name = "help", .val = 'h'};
+}
+
+static const char *key_of(int found)
+{
+	if (found >= LONG_BASE)
+		return option_rows[found - LONG_BASE].key;
+	for (size_t row = 0; row < OPTION_COUNT; row++)
+		if (option_rows[row].letter == found)
+			return option_rows[row].key;
+	return NULL;
+}
+
+/* getopt_long(3) has named the option already; ours is the nearest one. */
+static void unknown_print(const char *word)
+{
+	if (strncmp(word, "--", 2) == 0 && option_find(word + 2) == NULL)
+		fprintf(stderr, "sluice: the nearest option is --%s\n", option_nearest(word + 2));
+}
+
+static int option_apply(sl_policy *policy, int found, char *argv[])
+{
+	sl_error error;
+
+	if (found == 'h') {
+		help_main(0, NULL);
+		return 0;
+	}
+	if (found == '?') {
+		unknown_print(argv[optind - 1]);
+		return EXIT_SLUICE;
+	}
+	if (sl_policy_set(policy, key_of(found), optarg, &error) < 0) {
+		fprintf(stderr, "sluice: %s\n", error.message);
+		return EXIT_SLUICE;
+	}
+	return -1;
+}
+
+sl_policy *options_read(int argc, char *argv[], int *rest, int *exit_code)
+{
+	sl_policy *policy = sl_policy_new();
+	struct option_words words;
+	int found;
+
+	*exit_code = EXIT_SLUICE;
+	if (policy == NULL) {
+		fputs("sluice: out of memory\n", stderr);
+		return NULL;
+	}
+	words_build(&words);
+	while ((found = getopt_long(argc, argv, words.shorts, words.longs, NULL)) != -1) {
+		*exit_code = option_apply(policy, found, argv);
+		if (*exit_code >= 0) {
+			sl_policy_free(policy);
+			return NULL;
+		}
+	}
+	*rest = optind;
+	return policy;
+}
+
+void options_print(FILE *out)
+{
+	for (size_t row = 0; row < OPTION_COUNT; row++) {
+		const struct option_row *option = &option_rows[row];
+		char letter[] = {'-', (char)option->letter, ',', ' ', '\0'}, name[64];
+
+		snprintf(name, sizeof(name), "%s--%s%s%s", option->letter == 0 ? "    " : letter, option->key,
+		         option->arg == NULL ? "" : " ", option->arg == NULL ? "" : option->arg);
+		fprintf(out, "  %-32s %s\n", name, option->help);
+	}
+}
+
+void usage_print(FILE *out)
+{
+	for (size_t i = 0; i < subcommand_count; i++)
+		fprintf(out, "%s sluice %-8s %-24s %s\n", i == 0 ? "usage:" : "      ", subcommands[i].name,
+		        subcommands[i].usage, subcommands[i].help);
+}

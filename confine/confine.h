@@ -1,0 +1,56 @@
+/* confine/: the walls around the calling process. What other rooms may use of it. */
+#ifndef SL_CONFINE_H
+#define SL_CONFINE_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "core/plan.h"
+#include "sluice.h"
+
+/* Ask the kernel by calls that must fail or that change nothing. */
+void kernel_probe(struct kernel *kernel);
+
+/* Is there anything in this process that would void the walls (security.md, 1.5)? *threads says how many
+ * there are. -EPERM names what is in the way; -errno when /proc cannot be read: not looking is not passing.
+ */
+int preflight_check(const struct plan *plan, const struct kernel *kernel, unsigned *threads, sl_error *error);
+
+/* A classic BPF program for seccomp(2). */
+struct filter_program {
+	struct sock_filter *code; /* malloc'd */
+	size_t count;
+};
+
+/* The plan's filter; `gate` is the supervisor's pid, 0 without one. -ENOMEM, -E2BIG. */
+int filter_assemble(struct filter_program *program, const struct plan *plan, pid_t gate);
+void filter_clear(struct filter_program *program);
+
+/* One call that a process of ours keeps; with rules, only where one of them matches. */
+struct filter_allow {
+	int number;
+	const struct arg_rule *rules;
+	size_t count;
+};
+
+/* Only these calls, EPERM for all others. -ENOMEM, -E2BIG. */
+int filter_assemble_allow(struct filter_program *program, const struct filter_allow *rows, size_t count);
+
+/* Load with seccomp(2). With SECCOMP_FILTER_FLAG_NEW_LISTENER the listener is returned. -errno. */
+int filter_load(const struct filter_program *program, unsigned long flags);
+
+/* A ruleset with all of the plan's grants; the descriptor is the caller's. The error names the path. */
+int ruleset_create(const struct plan *plan, sl_error *error);
+
+/* The point of no return: limits, no_new_privs, Landlock, filter, in this order. Async-signal-safe. Returns
+ * the listener for a supervised plan, else 0; on failure -errno and *step says at what. */
+struct walls {
+	const struct plan *plan;
+	int ruleset;
+	const struct filter_program *program;
+	bool all_threads; /* only where preflight_check() found that the kernel can */
+};
+int walls_raise(const struct walls *walls, const char **step);
+
+#endif

@@ -1,0 +1,154 @@
+/* What in a running process would void the walls around it (security.md, 1.5). Looked at before anything is
+ * changed; what cannot be looked at counts as found. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "confine/confine.h"
+#include "core/error.h"
+#include "core/fd.h"
+
+static void dir_close(DIR **dir)
+{
+	if (*dir != NULL)
+		closedir(*dir);
+}
+#define cleanup_dir __attribute__((cleanup(dir_close)))
+
+static void file_close(FILE **file)
+{
+	if (*file != NULL)
+		fclose(*file);
+}
+#define cleanup_file __attribute__((cleanup(file_close)))
+
+static int threads_count(unsigned *threads, sl_error *error)
+{
+	cleanup_dir DIR *tasks = opendir("/proc/self/task");
+	struct dirent *entry;
+
+	*threads = 0;
+	if (tasks == NULL)
+		return error_errno(error, -errno, "pre-flight: /proc/self/task");
+	while ((entry = readdir(tasks)) != NULL)
+		*threads += entry->d_name[0] != '.';
+	return 0;
+}
+
+/* A thread made before landlock_restrict_self(2) stays outside of the domain. */
+static int threads_check(const struct kernel *kernel, unsigned threads, sl_error *error)
+{
+	if (threads == 1 || kernel->landlock_abi >= SL_ABI_TSYNC)
+		return 0;
+	return error_set(
+		error, -EPERM,
+		"pre-flight: %u threads are running, and Landlock ABI %d confines only the calling one "
+		"(all of them: ABI %d); confine before starting threads",
+		threads, kernel->landlock_abi, SL_ABI_TSYNC);
+}
+
+/* The number behind "TracerPid:". */
+static int tracer_check(sl_error *error)
+{
+	cleanup_file FILE *status = fopen("/proc/self/status", "re");
+	char line[256];
+	int tracer;
+
+	if (status == NULL)
+		return error_errno(error, -errno, "pre-flight: /proc/self/status");
+	while (fgets(line, sizeof(line), status) != NULL) {
+		if (sscanf(line, "TracerPid: %d", &tracer) != 1)
+			continue;
+		if (tracer == 0)
+			return 0;
+		return error_set(error, -EPERM,
+		                 "pre-flight: process %d traces this one and could drive it past the walls",
+		                 tracer);
+	}
+	return error_set(error, -EIO, "pre-flight: no TracerPid in /proc/self/status");
+}
+
+/* Its kernel threads carry out connects and opens that neither wall sees, and it can be used with its
+ * descriptor closed. */
+static int ring_maps_check(sl_error *error)
+{
+	cleanup_file FILE *maps = fopen("/proc/self/maps", "re");
+	cleanup_free char *line = NULL;
+	size_t room = 0;
+
+	if (maps == NULL)
+		return error_errno(error, -errno, "pre-flight: /proc/self/maps");
+	while (getline(&line, &room, maps) > 0)
+		if (strstr(line, "anon_inode:[io_uring]") != NULL)
+			return error_set(error, -EPERM,
+			                 "pre-flight: an io_uring is mapped; it would pass the walls");
+	return ferror(maps) ? error_set(error, -EIO, "pre-flight: /proc/self/maps") : 0;
+}
+
+static int descriptor_check(const struct plan *plan, int fd, const char *target, sl_error *error)
+{
+	if (strcmp(target, "anon_inode:[io_uring]") == 0)
+		return error_set(error, -EPERM,
+		                 "pre-flight: descriptor %d is an io_uring; it would pass the walls", fd);
+	if (strcmp(target, "anon_inode:[userfaultfd]") == 0 || strcmp(target, "/dev/userfaultfd") == 0)
+		return error_set(error, -EPERM,
+		                 "pre-flight: descriptor %d is a userfaultfd; it could stall the supervisor",
+		                 fd);
+	if (!plan->strict_fds)
+		return 0;
+	for (size_t i = 0; i < plan->keep_count; i++)
+		if (plan->keep_fds[i] == fd)
+			return 0;
+	return error_set(error, -EPERM, "pre-flight: strict-fds, and descriptor %d is open (%.100s)", fd,
+	                 target);
+}
+
+static int descriptors_check(const struct plan *plan, sl_error *error)
+{
+	cleanup_dir DIR *fds = opendir("/proc/self/fd");
+	struct dirent *entry;
+
+	if (fds == NULL)
+		return error_errno(error, -errno, "pre-flight: /proc/self/fd");
+	while ((entry = readdir(fds)) != NULL) {
+		char target[PATH_MAX];
+		int fd = atoi(entry->d_name), r;
+		ssize_t size;
+
+		if (entry->d_name[0] == '.' || fd == dirfd(fds))
+			continue;
+		if ((size = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1)) < 0)
+			return error_errno(error, -errno, "pre-flight: descriptor %d", fd);
+		target[size] = '\0';
+		if ((r = descriptor_check(plan, fd, target, error)) < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int dumpable_check(const struct plan *plan, const struct kernel *kernel, sl_error *error)
+{
+	if (!plan->supervised || kernel->ptrace_capable || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1)
+		return 0;
+	return error_set(
+		error, -EPERM,
+		"pre-flight: PR_SET_DUMPABLE is off, so the supervisor could not reach this process's "
+		"sockets");
+}
+
+int preflight_check(const struct plan *plan, const struct kernel *kernel, unsigned *threads, sl_error *error)
+{
+	int r;
+
+	if ((r = threads_count(threads, error)) < 0 || (r = threads_check(kernel, *threads, error)) < 0 ||
+	    (r = tracer_check(error)) < 0 || (r = ring_maps_check(error)) < 0 ||
+	    (r = descriptors_check(plan, error)) < 0)
+		return r;
+	return dumpable_check(plan, kernel, error);
+}

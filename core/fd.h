@@ -1,0 +1,45 @@
+/* Descriptors: born O_CLOEXEC, owned by one variable, handed over visibly. */
+#ifndef SL_CORE_FD_H
+#define SL_CORE_FD_H
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static inline void fd_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static inline int fd_steal(int *fd)
+{
+	int stolen = *fd;
+
+	*fd = -1;
+	return stolen;
+}
+
+static inline void free_pointer(void *pointer)
+{
+	free(*(void **)pointer);
+}
+
+#define cleanup_fd   __attribute__((cleanup(fd_close)))
+#define cleanup_free __attribute__((cleanup(free_pointer)))
+
+/* One descriptor over a unix socket, with one byte of data: unix(7), SCM_RIGHTS. Both are
+ * async-signal-safe and restart on EINTR. fd_recv gives a descriptor with O_CLOEXEC set, -EPIPE at end
+ * of file and -EPROTO for anything but exactly one descriptor. */
+int fd_send(int socket, int fd);
+int fd_recv(int socket);
+
+/* All bytes or an error; -EPIPE when the other end is gone. */
+int fd_write_all(int fd, const void *data, size_t size);
+int fd_read_all(int fd, void *data, size_t size);
+
+/* Close every descriptor except those listed, which must be sorted and unique. */
+int fd_close_except(const int *keep, size_t count);
+
+#endif

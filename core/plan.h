@@ -1,0 +1,117 @@
+/* Policy x kernel -> what the walls are made of. Pure: the same inputs give the same plan. */
+#ifndef SL_CORE_PLAN_H
+#define SL_CORE_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/kernel.h"
+#include "core/net_need.h"
+#include "core/policy.h"
+#include "core/syscalls.h"
+
+enum plan_mode { PLAN_IN_PLACE, PLAN_LAUNCH };
+
+/* What the filter says to a call. */
+enum answer_kind { ANSWER_ALLOW, ANSWER_ERRNO, ANSWER_NOTIFY };
+struct answer {
+	enum answer_kind kind;
+	int error; /* ANSWER_ERRNO: 0 means "returns 0 and does nothing" */
+};
+
+/* One comparison of the low 32 bits of an argument. The kernel truncates int arguments to those, so a
+ * comparison of 64 could be walked around by setting an upper bit (security.md, 2.11). */
+enum arg_compare {
+	ARG_EQ,      /* (arg & mask) == value */
+	ARG_NE,      /* (arg & mask) != value */
+	ARG_ANY,     /* (arg & mask) != 0 */
+	ARG_POINTER, /* all 64 bits: not NULL */
+	ARG_IS_GATE, /* arg is the supervisor's pid, known when the filter is assembled */
+};
+struct arg_test {
+	unsigned arg;
+	enum arg_compare compare;
+	uint32_t mask, value;
+};
+
+enum { ARG_TESTS_MAX = 3 };
+struct arg_rule {
+	struct arg_test tests[ARG_TESTS_MAX]; /* all must hold */
+	unsigned count;
+	struct answer answer;
+	const char *what; /* for explain: what these arguments mean */
+};
+
+/* First match wins, else `otherwise`. */
+struct slot_plan {
+	const struct arg_rule *rules;
+	size_t count;
+	struct answer otherwise;
+	const char *why; /* for explain */
+};
+
+void slots_default(struct slot_plan slots[SLOT_COUNT]);
+
+struct path_grant {
+	const char *path; /* the policy's, or constant: lives as long as the policy */
+	uint64_t access;
+	bool if_exists;
+};
+
+struct plan {
+	enum plan_mode mode;
+	bool supervised;
+
+	uint64_t handled_fs, handled_net, scoped;
+	struct path_grant *grants; /* malloc'd */
+	size_t grant_count;
+	struct port_set connect_ports, bind_ports; /* what Landlock lets through */
+
+	struct slot_plan slots[SLOT_COUNT];
+	int *denied; /* malloc'd: numbers refused with EPERM before all else */
+	size_t denied_count;
+
+	bool limit_file_size;
+	uint64_t max_file_size;
+
+	bool strict_fds;
+	int *keep_fds; /* malloc'd, sorted, unique */
+	size_t keep_count;
+};
+
+/* What must be parsed by netpolicy/ before there can be a plan. Borrowed for the call, then copied. */
+struct plan_net {
+	const struct net_need *out;
+	const struct port_set *bind_ports;
+	bool bind_any;
+};
+
+/* Every error names the key or the protection. On failure *plan holds nothing. */
+int plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net *net,
+               const struct kernel *kernel, enum plan_mode mode, sl_error *error);
+void plan_clear(struct plan *plan);
+
+/* The walls, in words; 0 or -EIO. */
+int plan_print(const struct plan *plan, FILE *out);
+
+#define FS_READ_ACCESS \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FS_DEVICE_ACCESS \
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
+
+/* Not MAKE_CHAR and MAKE_BLOCK: a root program would make the disk's device node where it may write, and
+ * open it there. */
+#define FS_WRITE_ACCESS                                                                               \
+	(FS_READ_ACCESS | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |             \
+	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | \
+	 LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM |  \
+	 LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_IOCTL_DEV)
+
+/* The rights that a rule on a file, not a directory, may carry: landlock_add_rule(2), EINVAL. */
+#define FS_FILE_ACCESS                                                                               \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | \
+	 LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_IOCTL_DEV)
+
+#endif

@@ -1,0 +1,78 @@
+/* What is wanted: values by option row, checked when they are set, kept as they were written. */
+#ifndef SL_CORE_POLICY_H
+#define SL_CORE_POLICY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sluice.h"
+
+enum option_id {
+#define OPTION(name, key, letter, kind, arg, help, older) OPTION_##name,
+#include "core/options.def"
+#undef OPTION
+	OPTION_COUNT,
+};
+
+enum option_kind {
+	OPTION_FLAG,     /* on or off; at most one value */
+	OPTION_SIZE,     /* one value, the last wins */
+	OPTION_PATHS,    /* bytes, not empty */
+	OPTION_RULES,    /* netpolicy's grammar */
+	OPTION_PORTS,    /* netpolicy's grammar */
+	OPTION_UNIX,     /* "*" */
+	OPTION_SYSCALLS, /* comma list of names */
+	OPTION_GROUPS,   /* comma list of group names */
+	OPTION_FDS,      /* one descriptor number */
+};
+
+struct option_row {
+	const char *key;
+	int letter; /* short option, 0 for none */
+	enum option_kind kind;
+	const char *arg; /* NULL: takes none */
+	const char *help;
+	const char *older; /* an older spelling that means the same, or NULL */
+};
+
+extern const struct option_row option_rows[OPTION_COUNT];
+
+struct value_list {
+	char **items;
+	size_t count;
+};
+
+struct sl_policy {
+	struct value_list values[OPTION_COUNT];
+	atomic_bool frozen;
+};
+
+/* netpolicy/ knows these two grammars; core/ may not know netpolicy/, so whoever sees both hands them in. */
+struct policy_checks {
+	int (*rule)(const char *text, sl_error *error);
+	int (*ports)(const char *text, sl_error *error);
+};
+
+int policy_set(sl_policy *policy, const char *key, const char *value, const struct policy_checks *checks,
+               sl_error *error);
+
+static inline bool policy_has(const sl_policy *policy, enum option_id option)
+{
+	return policy->values[option].count > 0;
+}
+
+/* The one value of a scalar; only where policy_has(). */
+const char *policy_scalar(const sl_policy *policy, enum option_id option);
+
+/* The row of a key or an older spelling, or NULL. */
+const struct option_row *option_find(const char *key);
+/* The known key that is nearest to an unknown one. Never NULL. */
+const char *option_nearest(const char *key);
+
+/* Call `each` with every element of a comma list, a copy that lives for the call; stops at the first
+ * negative result and returns it. Empty elements are passed on as "". -ENOMEM. */
+int comma_each(const char *list, int (*each)(const char *item, void *context), void *context);
+
+#endif

@@ -1,0 +1,282 @@
+/* What the filter says to a call by its arguments. Each table reads from top to bottom; the reasons are
+ * those of security.md, part 2.8 and 4. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "core/plan.h"
+
+#define ALL_BITS 0xffffffffu
+
+#define ALLOW                   \
+	{                       \
+		ANSWER_ALLOW, 0 \
+	}
+#define REFUSE(code)               \
+	{                          \
+		ANSWER_ERRNO, code \
+	}
+
+#define IS(arg, value)                       \
+	{                                    \
+		arg, ARG_EQ, ALL_BITS, value \
+	}
+#define MASKED(arg, mask, value)         \
+	{                                \
+		arg, ARG_EQ, mask, value \
+	}
+#define HAS(arg, bits)                \
+	{                             \
+		arg, ARG_ANY, bits, 0 \
+	}
+#define IS_NOT(arg, value)                   \
+	{                                    \
+		arg, ARG_NE, ALL_BITS, value \
+	}
+#define IS_GATE(arg)                   \
+	{                              \
+		arg, ARG_IS_GATE, 0, 0 \
+	}
+#define NOT_NULL(arg)                  \
+	{                              \
+		arg, ARG_POINTER, 0, 0 \
+	}
+
+#define RULES(table) .rules = (table), .count = sizeof(table) / sizeof((table)[0])
+
+/* socket(2): SOCK_CLOEXEC and SOCK_NONBLOCK share the word with the type. */
+#define TYPE_IS(type) MASKED(1, 0xf, type)
+enum { PROTOCOL_MPTCP = 262 };
+
+/* The first row is there only with net-allow-unix: slot_skip_first(). */
+static const struct arg_rule socket_rules[] = {
+	{{IS(0, AF_UNIX)}, 1, ALLOW, "unix: net-allow-unix"},
+	{{IS(0, AF_UNIX)},
+         1,
+         REFUSE(EACCES),
+         "unix: Landlock does not judge socket paths; see net-allow-unix"},
+	{{IS(0, AF_INET), TYPE_IS(SOCK_STREAM), IS(2, 0)}, 3, ALLOW, "TCP"},
+	{{IS(0, AF_INET), TYPE_IS(SOCK_STREAM), IS(2, IPPROTO_TCP)}, 3, ALLOW, "TCP"},
+	{{IS(0, AF_INET6), TYPE_IS(SOCK_STREAM), IS(2, 0)}, 3, ALLOW, "TCP"},
+	{{IS(0, AF_INET6), TYPE_IS(SOCK_STREAM), IS(2, IPPROTO_TCP)}, 3, ALLOW, "TCP"},
+	{{IS(0, AF_INET), TYPE_IS(SOCK_STREAM)}, 2, REFUSE(EPROTONOSUPPORT), "MPTCP: passes Landlock unseen"},
+	{{IS(0, AF_INET6), TYPE_IS(SOCK_STREAM)}, 2, REFUSE(EPROTONOSUPPORT), "MPTCP"},
+	{{IS(0, AF_INET)}, 1, REFUSE(EPERM), "UDP, ping, raw: no rule can name them"},
+	{{IS(0, AF_INET6)}, 1, REFUSE(EPERM), "UDP, ping, raw"},
+};
+
+/* A datagram pair can be pointed at any other address later; a stream pair is connected for good. */
+static const struct arg_rule socketpair_rules[] = {
+	{{IS(0, AF_UNIX)}, 1, ALLOW, "unix: net-allow-unix"},
+	{{IS(0, AF_UNIX), TYPE_IS(SOCK_STREAM)}, 2, ALLOW, "connected for good"},
+	{{IS(0, AF_UNIX), TYPE_IS(SOCK_SEQPACKET)}, 2, ALLOW, "connected for good"},
+	{{IS(0, AF_UNIX)}, 1, REFUSE(EPROTONOSUPPORT), "datagram pairs can be re-pointed"},
+};
+
+/* Each of these moves an allowed connection to an address, a device or a protocol that no rule names, or
+ * loads code into the kernel. IPV6_RTHDR needs no privilege and sends the first packet to the segment. */
+enum {
+	OPT_SO_MARK = 36,
+	OPT_BINDTODEVICE = 25,
+	OPT_BINDTOIFINDEX = 62,
+	OPT_IP_OPTIONS = 4,
+	OPT_IP_TRANSPARENT = 19,
+	OPT_IP_UNICAST_IF = 50,
+	OPT_IPV6_2292PKTOPTIONS = 6,
+	OPT_IPV6_2292HOPOPTS = 3,
+	OPT_IPV6_2292DSTOPTS = 4,
+	OPT_IPV6_2292RTHDR = 5,
+	OPT_IPV6_HOPOPTS = 54,
+	OPT_IPV6_RTHDRDSTOPTS = 55,
+	OPT_IPV6_RTHDR = 57,
+	OPT_IPV6_DSTOPTS = 59,
+	OPT_IPV6_TRANSPARENT = 75,
+	OPT_IPV6_UNICAST_IF = 76,
+	OPT_TCP_REPAIR = 19,
+	OPT_TCP_ULP = 31,
+	LEVEL_SCTP = 132,
+};
+
+#define OPTION_ROW(level, name, text)                               \
+	{                                                           \
+		{IS(1, level), IS(2, name)}, 2, REFUSE(EPERM), text \
+	}
+
+static const struct arg_rule setsockopt_rules[] = {
+	OPTION_ROW(SOL_SOCKET, OPT_BINDTODEVICE, "SO_BINDTODEVICE"),
+	OPTION_ROW(SOL_SOCKET, OPT_BINDTOIFINDEX, "SO_BINDTOIFINDEX"),
+	OPTION_ROW(SOL_SOCKET, OPT_SO_MARK, "SO_MARK"),
+	OPTION_ROW(SOL_SOCKET, 26, "SO_ATTACH_FILTER"),
+	OPTION_ROW(SOL_SOCKET, 50, "SO_ATTACH_BPF"),
+	OPTION_ROW(SOL_SOCKET, 51, "SO_ATTACH_REUSEPORT_CBPF"),
+	OPTION_ROW(SOL_SOCKET, 52, "SO_ATTACH_REUSEPORT_EBPF"),
+	OPTION_ROW(IPPROTO_IP, OPT_IP_OPTIONS, "IP_OPTIONS: source routes"),
+	OPTION_ROW(IPPROTO_IP, OPT_IP_TRANSPARENT, "IP_TRANSPARENT"),
+	OPTION_ROW(IPPROTO_IP, OPT_IP_UNICAST_IF, "IP_UNICAST_IF"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_RTHDR, "IPV6_RTHDR: segment routes"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_2292RTHDR, "IPV6_2292RTHDR"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_2292PKTOPTIONS, "IPV6_2292PKTOPTIONS"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_2292HOPOPTS, "IPV6_2292HOPOPTS"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_2292DSTOPTS, "IPV6_2292DSTOPTS"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_HOPOPTS, "IPV6_HOPOPTS"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_RTHDRDSTOPTS, "IPV6_RTHDRDSTOPTS"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_DSTOPTS, "IPV6_DSTOPTS"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_TRANSPARENT, "IPV6_TRANSPARENT"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_UNICAST_IF, "IPV6_UNICAST_IF"),
+	OPTION_ROW(IPPROTO_TCP, OPT_TCP_REPAIR, "TCP_REPAIR"),
+	OPTION_ROW(IPPROTO_TCP, OPT_TCP_ULP, "TCP_ULP"),
+	{{IS(1, LEVEL_SCTP)}, 1, REFUSE(EPERM), "SCTP: connects by option"},
+};
+
+static const struct arg_rule getsockopt_rules[] = {
+	{{IS(1, LEVEL_SCTP)}, 1, REFUSE(EPERM), "SCTP: connects by option"},
+};
+
+/* Fast open connects without connect(2), and this kernel's Landlock does not see it. EOPNOTSUPP is what the
+ * kernel says where it is switched off, so callers connect instead. */
+enum { FLAG_FASTOPEN = 0x20000000 };
+#define FASTOPEN_ROW(arg)                                                                         \
+	{                                                                                         \
+		{HAS(arg, FLAG_FASTOPEN)}, 1, REFUSE(EOPNOTSUPP), "MSG_FASTOPEN: connects unseen" \
+	}
+
+static const struct arg_rule sendto_rules[] = {FASTOPEN_ROW(3)};
+static const struct arg_rule sendmsg_rules[] = {FASTOPEN_ROW(2)};
+static const struct arg_rule sendmmsg_rules[] = {FASTOPEN_ROW(3)};
+
+/* The namespace flags; CLONE_NEWTIME shares its bit with the exit signal, and clone(2) cannot set it. */
+#define NAMESPACE_FLAGS 0x7e020000u
+
+static const struct arg_rule clone_rules[] = {
+	{{HAS(0, NAMESPACE_FLAGS)}, 1, REFUSE(EPERM), "CLONE_NEW*: namespaces carry capabilities"},
+	{{HAS(0, CLONE_PARENT | CLONE_UNTRACED)}, 1, REFUSE(EPERM), "CLONE_PARENT, CLONE_UNTRACED"},
+	{{MASKED(0, CLONE_THREAD | CLONE_FILES, CLONE_THREAD)},
+         1,
+         REFUSE(EPERM),
+         "a thread with descriptors of its own: this kernel cannot name it (PIDFD_THREAD)"},
+};
+
+/* A second listener would answer for the first once that is gone (security.md, E32). */
+static const struct arg_rule seccomp_rules[] = {
+	{{IS(0, SL_QUERY_OPERATION)}, 1, REFUSE(SL_UNDER_GATE), "asked by Sluice: under a supervisor"},
+	{{IS(0, SL_QUERY_OPERATION)}, 1, REFUSE(SL_UNDER_FILTER), "asked by Sluice: under a filter"},
+	{{IS(0, SECCOMP_SET_MODE_FILTER), HAS(1, SECCOMP_FILTER_FLAG_NEW_LISTENER)},
+         2,
+         REFUSE(EBUSY),
+         "a second listener could answer for ours"},
+};
+
+enum { PRCTL_PTRACER = 0x59616d61 };
+
+/* The first row is there only where the supervisor could not reach an undumpable process: pretending keeps
+ * programs that hide from ptrace(2) working, and ptrace is refused here anyway. */
+static const struct arg_rule prctl_rules[] = {
+	{{IS(0, PR_SET_DUMPABLE), IS(1, 0)},
+         2,
+         REFUSE(0),
+         "PR_SET_DUMPABLE 0: pretended, the gate must see in"},
+	{{IS(0, PR_SET_MM)}, 1, REFUSE(EPERM), "PR_SET_MM"},
+	{{IS(0, PRCTL_PTRACER)}, 1, REFUSE(EPERM), "PR_SET_PTRACER"},
+	{{IS(0, 62)}, 1, REFUSE(EPERM), "PR_SCHED_CORE"},
+};
+
+/* Foreign limits: RLIMIT_CPU on the supervisor kills it. The first row is there only with max-file-size:
+ * root could raise its own limit again. */
+static const struct arg_rule prlimit_rules[] = {
+	{{IS(1, RLIMIT_FSIZE), NOT_NULL(2)}, 2, REFUSE(EPERM), "max-file-size stays as it is"},
+	{{IS_NOT(0, 0)}, 1, REFUSE(EPERM), "limits of another process"},
+};
+
+static const struct arg_rule setrlimit_rules[] = {
+	{{IS(0, RLIMIT_FSIZE)}, 1, REFUSE(EPERM), "max-file-size stays as it is"},
+};
+
+static const struct arg_rule setpriority_rules[] = {
+	{{IS(0, PRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor"},
+	{{IS(0, PRIO_PROCESS)}, 1, ALLOW, "one process"},
+};
+
+enum { IOPRIO_PROCESS = 1 };
+static const struct arg_rule ioprio_rules[] = {
+	{{IS(0, IOPRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor"},
+	{{IS(0, IOPRIO_PROCESS)}, 1, ALLOW, "one process"},
+};
+
+static const struct arg_rule sched_rules[] = {
+	{{IS_GATE(0)}, 1, REFUSE(EPERM), "the supervisor"},
+};
+
+enum { IOCTL_TIOCLINUX = 0x541c, IOCTL_TIOCCONS = 0x541d, IOCTL_TIOCVHANGUP = 0x5437 };
+
+/* Numbers below 0x890b are questions about one's own socket; the rest reads or sets interfaces and routes. */
+static const struct arg_rule ioctl_rules[] = {
+	{{IS(1, TIOCSTI)}, 1, REFUSE(EPERM), "TIOCSTI: types for the user"},
+	{{IS(1, IOCTL_TIOCLINUX)}, 1, REFUSE(EPERM), "TIOCLINUX: types for the user"},
+	{{IS(1, IOCTL_TIOCCONS)}, 1, REFUSE(EPERM), "TIOCCONS"},
+	{{IS(1, TIOCSETD)}, 1, REFUSE(EPERM), "TIOCSETD: loads line disciplines"},
+	{{IS(1, IOCTL_TIOCVHANGUP)}, 1, REFUSE(EPERM), "TIOCVHANGUP"},
+	{{MASKED(1, 0xffffff00, 0x4b00)}, 1, REFUSE(EPERM), "console keyboard and fonts"},
+	{{MASKED(1, 0xffffff00, 0x5600)}, 1, REFUSE(EPERM), "virtual terminals"},
+	{{MASKED(1, 0xfffffff8, 0x8900)}, 1, ALLOW, "own socket"},
+	{{MASKED(1, 0xfffffffc, 0x8908)}, 1, ALLOW, "own socket"},
+	{{MASKED(1, 0xffffff00, 0x8900)}, 1, REFUSE(EPERM), "interfaces and routes of the host"},
+};
+
+static const struct arg_rule personality_rules[] = {
+	{{IS(0, 0)}, 1, ALLOW, "PER_LINUX"},     {{IS(0, 8)}, 1, ALLOW, "PER_LINUX32"},
+	{{IS(0, 0x20000)}, 1, ALLOW, "UNAME26"}, {{IS(0, 0x20008)}, 1, ALLOW, "UNAME26 | PER_LINUX32"},
+	{{IS(0, ALL_BITS)}, 1, ALLOW, "query"},
+};
+
+/* Landlock does not judge chmod; a set-id bit on a file of this user would outlive the sandbox. */
+#define SETID_ROW(arg)                                                                   \
+	{                                                                                \
+		{HAS(arg, 06000)}, 1, REFUSE(EPERM), "set-user-id and set-group-id bits" \
+	}
+static const struct arg_rule chmod_rules[] = {SETID_ROW(1)};
+static const struct arg_rule fchmodat_rules[] = {SETID_ROW(2)};
+
+static const struct slot_plan defaults[SLOT_COUNT] = {
+	[SLOT_SOCKET] = {RULES(socket_rules), REFUSE(EAFNOSUPPORT),
+                         "families and protocols that a rule can name"},
+	[SLOT_SOCKETPAIR] = {RULES(socketpair_rules), REFUSE(EAFNOSUPPORT), "pairs that stay connected"},
+	[SLOT_CONNECT] = {.otherwise = ALLOW, .why = "Landlock decides by port"},
+	[SLOT_LISTEN] = {.otherwise = ALLOW, .why = "net-allow-bind is granted"},
+	[SLOT_SETSOCKOPT] = {RULES(setsockopt_rules), ALLOW, "options that re-route an allowed connection"},
+	[SLOT_GETSOCKOPT] = {RULES(getsockopt_rules), ALLOW, "options that connect"},
+	[SLOT_SENDTO] = {RULES(sendto_rules), ALLOW, "sends that connect"},
+	[SLOT_SENDMSG] = {RULES(sendmsg_rules), ALLOW, "sends that connect"},
+	[SLOT_SENDMMSG] = {RULES(sendmmsg_rules), ALLOW, "sends that connect"},
+	[SLOT_CLONE] = {RULES(clone_rules), ALLOW, "new processes in the same namespaces"},
+	[SLOT_SECCOMP] = {RULES(seccomp_rules), ALLOW, "filters on top may only narrow"},
+	[SLOT_PRCTL] = {RULES(prctl_rules), ALLOW, "process attributes"},
+	[SLOT_PRLIMIT64] = {RULES(prlimit_rules), ALLOW, "own limits only"},
+	[SLOT_SETRLIMIT] = {RULES(setrlimit_rules), ALLOW, "own limits"},
+	[SLOT_SETPRIORITY] = {RULES(setpriority_rules), REFUSE(EPERM),
+                              "whole groups and users hold others too"},
+	[SLOT_IOPRIO_SET] = {RULES(ioprio_rules), REFUSE(EPERM), "whole groups and users hold others too"},
+	[SLOT_SCHED_SETAFFINITY] = {RULES(sched_rules), ALLOW, "not the supervisor's"},
+	[SLOT_SCHED_SETPARAM] = {RULES(sched_rules), ALLOW, "not the supervisor's"},
+	[SLOT_SCHED_SETSCHEDULER] = {RULES(sched_rules), ALLOW, "not the supervisor's"},
+	[SLOT_SCHED_SETATTR] = {RULES(sched_rules), ALLOW, "not the supervisor's"},
+	[SLOT_IOCTL] = {RULES(ioctl_rules), ALLOW, "terminals and interfaces"},
+	[SLOT_PERSONALITY] = {RULES(personality_rules), REFUSE(EPERM), "harmless personalities"},
+	[SLOT_CHMOD] = {RULES(chmod_rules), ALLOW, "no set-id bits"},
+	[SLOT_FCHMOD] = {RULES(chmod_rules), ALLOW, "no set-id bits"},
+	[SLOT_FCHMODAT] = {RULES(fchmodat_rules), ALLOW, "no set-id bits"},
+	[SLOT_FCHMODAT2] = {RULES(fchmodat_rules), ALLOW, "no set-id bits"},
+	[SLOT_SYSV_IPC] = {.otherwise = REFUSE(EPERM),
+                           .why = "shared with the host; allow-syscalls sysv_ipc"},
+	[SLOT_POSIX_MQ] = {.otherwise = REFUSE(EPERM),
+                           .why = "shared with the host; allow-syscalls posix_mq"},
+};
+
+void slots_default(struct slot_plan slots[SLOT_COUNT])
+{
+	for (size_t i = 0; i < SLOT_COUNT; i++)
+		slots[i] = defaults[i];
+}

@@ -1,0 +1,78 @@
+/* libsluice: confine a Linux program without root, containers or preloads.
+ *
+ * Every call returns 0 (or a count, pid or descriptor) on success and a negative errno on failure.
+ * `error` is the caller's own buffer and may be NULL; on failure it holds the same code and one line
+ * that names the key, path or feature at fault and what would cure it. Nothing is printed, and the
+ * process never exits, on the library's account. See sluice(3), sluice-policy(5).
+ */
+#ifndef SLUICE_H
+#define SLUICE_H
+
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SL_EXPORT __attribute__((visibility("default")))
+
+typedef struct sl_policy sl_policy; /* what is wanted; built key by key, frozen by its first use */
+
+typedef struct sl_error {
+	int code;          /* negative errno, the value that the failing call returned */
+	char message[256]; /* NUL-terminated, one line, no newline */
+} sl_error;
+
+/* An empty policy: it grants no file, no address and no port. NULL when memory is out. Free it with
+ * sl_policy_free(). */
+SL_EXPORT sl_policy *sl_policy_new(void);
+
+/* A copy of its own, not frozen even where `policy` is. NULL when memory is out. */
+SL_EXPORT sl_policy *sl_policy_copy(const sl_policy *policy);
+
+/* `policy` may be NULL. A confinement that was made from it stays as it is. */
+SL_EXPORT void sl_policy_free(sl_policy *policy);
+
+/* Add `value` under `key`; keys are the long options of sluice(1) without their dashes, and
+ * sluice-policy(5) lists them. Lists append, scalars are replaced. A flag takes NULL, "" or "yes".
+ * Both strings are copied. On failure the policy is exactly as it was.
+ *   -ENOENT   unknown key; the message names the nearest known one
+ *   -EINVAL   bad value; the message names key, value and what was expected
+ *   -ERANGE   a number or size out of its range
+ *   -ENOTSUP  a form that this version does not enforce, and so does not accept
+ *   -EBUSY    the policy is frozen
+ *   -ENOMEM */
+SL_EXPORT int sl_policy_set(sl_policy *policy, const char *key, const char *value, sl_error *error);
+
+/* Write the plan for this policy on this kernel to `out`: processes, Landlock rules, the filter as
+ * pseudo-code, the calls that are trapped and why, the address table, and the descriptors that are
+ * open now. Changes nothing. Errors: those of sl_confine_self() that the plan alone can tell, -EIO. */
+SL_EXPORT int sl_policy_explain(const sl_policy *policy, FILE *out, sl_error *error);
+
+/* Lock the calling process in, for good: landlock(7), seccomp(2). Pid, parent, children, descriptors,
+ * signal mask and dispositions, environment and stdio stay as they are; no_new_privs is set. Children
+ * that run already are not confined; those made later are.
+ *
+ * A policy with address rules needs a supervisor: one more process, in a session of its own, which
+ * never shows up in wait(2) without __WALL, and ends with the last confined process.
+ *
+ * May be called again to narrow further, as long as that needs no second supervisor.
+ *
+ * Until the walls go up a failure leaves the process unconfined and unchanged, except that
+ * no_new_privs may be set:
+ *   -EINVAL     contradictory policy; message says which keys
+ *   -ENOENT, -EACCES, ...  a path that cannot be opened; the message names it
+ *   -ENOTSUP    this kernel lacks a protection that is wanted; the message names both
+ *   -EBUSY      a second supervisor would be needed
+ *   -EPERM      the pre-flight found something that voids the walls: other threads that cannot be
+ *               confined, a tracer, an io_uring or userfaultfd descriptor, with strict-fds any other
+ *   -ENOMEM, -EMFILE, -EAGAIN  resources
+ * A failure after that (-ECONNRESET: the supervisor died while it took over) leaves the process
+ * confined, with every supervised call failing. Treat any failure as a reason to exit. */
+SL_EXPORT int sl_confine_self(const sl_policy *policy, sl_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,77 @@
+/* Finding and executing a command: execvp(3) in two halves. */
+#include "supervise/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ARGUMENTS_MAX = 1024 };
+
+static int path_check(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) < 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return -EACCES;
+	return access(path, X_OK) < 0 ? -errno : 0;
+}
+
+/* The first hit wins; a hit that may not be executed is remembered, as the shell does. */
+static int path_search(struct command *command, const char *name, const char *directories)
+{
+	int found = -ENOENT;
+
+	while (directories != NULL) {
+		const char *end = strchrnul(directories, ':');
+		int size =
+			snprintf(command->path, sizeof(command->path), "%.*s%s%s", (int)(end - directories),
+		                 directories, end == directories ? "" : "/", name);
+		int r = size < (int)sizeof(command->path) ? path_check(command->path) : -ENAMETOOLONG;
+
+		if (r == 0)
+			return 0;
+		if (r == -EACCES)
+			found = r;
+		directories = *end == '\0' ? NULL : end + 1;
+	}
+	return found;
+}
+
+int command_find(struct command *command, char *const argv[])
+{
+	const char *name = argv[0], *directories = getenv("PATH");
+
+	command->argv = argv;
+	if (*name == '\0')
+		return -ENOENT;
+	if (strchr(name, '/') == NULL)
+		return path_search(command, name, directories == NULL ? "/bin:/usr/bin" : directories);
+	if (strlen(name) >= sizeof(command->path))
+		return -ENAMETOOLONG;
+	strcpy(command->path, name);
+	return path_check(name);
+}
+
+static int shell_exec(const struct command *command)
+{
+	char *shell[ARGUMENTS_MAX + 2] = {"/bin/sh", (char *)command->path};
+
+	for (int i = 1; command->argv[i] != NULL; i++) {
+		if (i + 1 > ARGUMENTS_MAX)
+			return -E2BIG;
+		shell[i + 1] = command->argv[i];
+	}
+	execve(shell[0], shell, environ);
+	return -errno;
+}
+
+int command_exec(const struct command *command)
+{
+	execve(command->path, command->argv, environ);
+	return errno == ENOEXEC ? shell_exec(command) : -errno;
+}

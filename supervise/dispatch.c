@@ -1,0 +1,79 @@
+/* Which call goes to which handler. A row says what a handler may answer; it is looked at in one place. */
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "supervise/gate.h"
+
+enum row_flags {
+	/* The handler may let the kernel carry the call out. The kernel reads the arguments again then, so
+	 * each row that has this names the wall that refuses every rewrite of them. */
+	MAY_CONTINUE = 1 << 0,
+};
+
+struct dispatch_row {
+	int number;
+	enum row_flags flags;
+	struct verdict (*handle)(struct gate *gate, const struct call *call);
+};
+
+static const struct dispatch_row rows[] = {
+	/* CONTINUE is for AF_UNIX under net-allow-unix "*" alone. Whatever the caller makes of descriptor and
+         * address meanwhile, Landlock's CONNECT_TCP refuses it TCP outside of the any-address ports, the
+         * filter gave it no socket but TCP and unix, and every unix path is granted. */
+	{SYS_connect, MAY_CONTINUE, handle_connect},
+};
+
+static const struct dispatch_row *row_find(int number)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].number == number)
+			return &rows[i];
+	return NULL;
+}
+
+/* The first call of the one who just locked itself in: can we see its memory and its descriptors? */
+static struct verdict probe_answer(struct gate *gate, const struct call *call)
+{
+	uint8_t shown[NONCE_SIZE];
+	cleanup_fd int socket = -1;
+	int r = target_read(gate, call, call->args[1], shown, sizeof(shown));
+
+	if (r < 0)
+		return verdict_errno(r);
+	if ((socket = target_socket(gate, call, (int)call->args[0])) < 0)
+		return verdict_errno(socket);
+	if (memcmp(shown, gate->rules->nonce, sizeof(shown)) != 0)
+		return verdict_errno(-EBADMSG);
+	return verdict_value(0);
+}
+
+static struct verdict verdict_find(struct gate *gate, const struct call *call)
+{
+	const struct dispatch_row *row = row_find(call->number);
+	struct verdict verdict;
+
+	if (call->tid <= 0)
+		return verdict_errno(-EPERM); /* the caller is in a pid namespace that we cannot see into */
+	if (gate->probed == call->tid) {
+		gate->probed = 0;
+		return probe_answer(gate, call);
+	}
+	if (row == NULL)
+		return verdict_errno(-ENOSYS);
+	verdict = row->handle(gate, call);
+	if (verdict.kind == VERDICT_CONTINUE && !(row->flags & MAY_CONTINUE))
+		return verdict_errno(-EPERM);
+	return verdict;
+}
+
+void dispatch(struct gate *gate, const struct call *call)
+{
+	struct verdict verdict = verdict_find(gate, call);
+
+	if (verdict.kind == VERDICT_ERRNO && verdict.value == -ESTALE)
+		return;
+	respond(gate, call->id, verdict);
+}

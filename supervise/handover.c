@@ -1,0 +1,125 @@
+/* handover.h draws it. */
+#include "supervise/handover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "supervise/gate.h"
+
+enum { AWAIT_MS = 10000 };
+
+int handover_report(int control, int status)
+{
+	int32_t message = status;
+
+	return fd_write_all(control, &message, sizeof(message));
+}
+
+int handover_await(int control)
+{
+	struct pollfd ready = {.fd = control, .events = POLLIN};
+	int32_t message;
+	int r;
+
+	while ((r = poll(&ready, 1, AWAIT_MS)) < 0 && errno == EINTR)
+		;
+	if (r <= 0)
+		return r == 0 ? -ETIMEDOUT : -errno;
+	r = fd_read_all(control, &message, sizeof(message));
+	if (r == -EPIPE)
+		return -ECONNRESET;
+	return r < 0 ? r : message;
+}
+
+/* A fork that shares the descriptor table, so that it sees the number which does not exist yet. No exit
+ * signal: it is not to be the program's business. */
+static pid_t helper_clone(void)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES, NULL, NULL, NULL, 0);
+
+	return pid < 0 ? -errno : pid;
+}
+
+static __attribute__((noreturn)) void helper_main(int numbers, int control, pid_t target)
+{
+	int listener = -1;
+
+	/* The shared table keeps the other end of the pipe open; the target's death must end us all the same.
+	 */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != target || fd_read_all(numbers, &listener, sizeof(listener)) < 0 || listener < 0)
+		_exit(1);
+	_exit(fd_send(control, listener) < 0 ? 1 : 0);
+}
+
+static int helper_reap(pid_t helper)
+{
+	int status;
+
+	while (waitpid(helper, &status, __WCLONE) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECONNRESET;
+}
+
+static int gate_probe(int control, const uint8_t *nonce)
+{
+	return connect(control, (const struct sockaddr *)nonce, NONCE_SIZE) < 0 ? -errno : 0;
+}
+
+static int listener_give(int control, int listener, int numbers, pid_t helper, const uint8_t *nonce,
+                         const char **step)
+{
+	int r, sent = fd_write_all(numbers, &listener, sizeof(listener));
+
+	*step = "handing the listener over";
+	r = helper_reap(helper);
+	close(listener);
+	if (sent < 0 || r < 0)
+		return sent < 0 ? sent : r;
+	*step = "the supervisor";
+	if ((r = handover_await(control)) < 0)
+		return r;
+	*step = "probe through the supervisor";
+	return gate_probe(control, nonce);
+}
+
+int handover_target(int control, const struct walls *walls, const uint8_t *nonce, bool *confined,
+                    const char **step)
+{
+	cleanup_fd int numbers_out = -1, numbers_in = -1;
+	pid_t helper, self = getpid();
+	int listener, r, numbers[2];
+
+	*confined = false;
+	*step = "the supervisor";
+	if ((r = handover_await(control)) < 0)
+		return r;
+	*step = "pipe";
+	if (pipe2(numbers, O_CLOEXEC) < 0)
+		return -errno;
+	numbers_out = numbers[0];
+	numbers_in = numbers[1];
+	*step = "clone";
+	if ((helper = helper_clone()) == 0)
+		helper_main(numbers_out, control, self);
+	if (helper < 0)
+		return helper;
+	listener = walls_raise(walls, step);
+	if (listener < 0) {
+		fd_write_all(numbers_in, &listener, sizeof(listener));
+		helper_reap(helper);
+		return listener;
+	}
+	*confined = true;
+	return listener_give(control, listener, numbers_in, helper, nonce, step);
+}

@@ -1,0 +1,175 @@
+/* sl_confine_self(): the calling process is the target, and stays what it was.
+ *
+ *     app (same pid, confined)
+ *      +- supervisor   no exit signal: wait(2) without __WALL does not see it, and no SIGCHLD tells of it
+ *
+ * It is a child rather than an orphan: an orphan would turn up as a child of the app after all where the app
+ * is a subreaper or pid 1.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/fd.h"
+#include "supervise/handover.h"
+#include "supervise/prepare.h"
+#include "supervise/supervise.h"
+
+/* The app holds the other end until it is through or dead: end of file is the whole message. */
+static void control_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
+{
+	struct gate *gate = watcher->data;
+
+	(void)events;
+	ev_io_stop(loop, watcher);
+	gate->probed = 0;
+	fd_close(&gate->control);
+}
+
+static int gate_take_listener(struct gate *gate)
+{
+	int listener = fd_recv(gate->control);
+
+	if (listener < 0)
+		return listener;
+	gate_listen(gate, listener);
+	gate_watch(gate, &gate->control_ready, gate->control, control_ready);
+	return 0;
+}
+
+/* The forked supervisor; ends with the last confined process. */
+static __attribute__((noreturn)) void supervisor_main(const struct prepared *prepared, int control,
+                                                      pid_t target)
+{
+	static struct gate gate;
+	int r;
+
+	if ((r = guard_detach(&control, 1)) < 0 || (r = gate_open(&gate, &prepared->rules, control)) < 0) {
+		handover_report(control, r);
+		_exit(1);
+	}
+	gate.probed = target;
+	if (handover_report(control, 0) < 0 || gate_take_listener(&gate) < 0)
+		_exit(1);
+	if ((r = guard_lock(&prepared->guard)) < 0 || handover_report(control, r) < 0) {
+		handover_report(control, r);
+		_exit(1);
+	}
+	gate_run(&gate);
+	_exit(0);
+}
+
+struct supervisor {
+	pid_t pid;
+	int control; /* ours */
+};
+
+static int supervisor_start(struct supervisor *supervisor, const struct prepared *prepared, sl_error *error)
+{
+	cleanup_fd int ours = -1, theirs = -1;
+	pid_t self = getpid();
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(error, -errno, "socketpair");
+	ours = pair[0];
+	/* Above 2, where the supervisor puts its own: an app may run without stdio. */
+	theirs = fcntl(pair[1], F_DUPFD_CLOEXEC, 3);
+	close(pair[1]);
+	if (theirs < 0)
+		return error_errno(error, -errno, "descriptors");
+	supervisor->pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, 0);
+	if (supervisor->pid < 0)
+		return error_errno(error, -errno, "the supervisor's fork");
+	if (supervisor->pid == 0)
+		supervisor_main(prepared, theirs, self);
+	supervisor->control = fd_steal(&ours);
+	return 0;
+}
+
+/* It reads end of file and ends; where it had not got that far, it must not stay either. */
+static void supervisor_dismiss(struct supervisor *supervisor)
+{
+	fd_close(&supervisor->control);
+	kill(supervisor->pid, SIGKILL);
+	waitpid(supervisor->pid, NULL, __WCLONE);
+}
+
+static int walls_error(sl_error *error, int code, const char *step)
+{
+	if (code == -ECONNRESET)
+		return error_set(error, code, "%s: it died while it took over", step);
+	return error_errno(error, code, "%s", step);
+}
+
+static int confine_supervised(struct prepared *prepared, bool all_threads, sl_error *error)
+{
+	struct supervisor supervisor = {.control = -1};
+	struct walls walls;
+	bool confined = false;
+	const char *step = "";
+	int r;
+
+	if ((r = supervisor_start(&supervisor, prepared, error)) < 0)
+		return r;
+	if ((r = prepare_walls(prepared, supervisor.pid, error)) == 0) {
+		walls = (struct walls){&prepared->plan, prepared->ruleset, &prepared->filter, all_threads};
+		r = handover_target(supervisor.control, &walls, prepared->rules.nonce, &confined, &step);
+		if (r < 0)
+			walls_error(error, r, step);
+	}
+	/* Behind the walls kill(2) does not reach it any more, nor need it: it reads end of file. */
+	if (r < 0 && !confined)
+		supervisor_dismiss(&supervisor);
+	fd_close(&supervisor.control);
+	return r;
+}
+
+static int confine_alone(struct prepared *prepared, bool all_threads, sl_error *error)
+{
+	const char *step;
+	struct walls walls;
+	int r;
+
+	if ((r = prepare_walls(prepared, 0, error)) < 0)
+		return r;
+	walls = (struct walls){&prepared->plan, prepared->ruleset, &prepared->filter, all_threads};
+	if ((r = walls_raise(&walls, &step)) < 0)
+		return error_errno(error, r, "%s", step);
+	return 0;
+}
+
+/* The app's handlers must not run half way: they would meet a gate that nobody serves yet. */
+static int confine_unsignalled(struct prepared *prepared, bool all_threads, sl_error *error)
+{
+	sigset_t all, mask;
+	int r;
+
+	sigfillset(&all);
+	if (sigprocmask(SIG_SETMASK, &all, &mask) < 0)
+		return error_errno(error, -errno, "sigprocmask");
+	r = prepared->plan.supervised ? confine_supervised(prepared, all_threads, error)
+	                              : confine_alone(prepared, all_threads, error);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	return r;
+}
+
+int confine_in_place(const sl_policy *policy, sl_error *error)
+{
+	struct prepared prepared;
+	unsigned threads;
+	int r;
+
+	if ((r = prepare_plan(&prepared, policy, PLAN_IN_PLACE, error)) < 0)
+		return r;
+	if ((r = preflight_check(&prepared.plan, &prepared.kernel, &threads, error)) == 0)
+		r = confine_unsignalled(&prepared, threads > 1, error);
+	prepare_clear(&prepared);
+	return r;
+}

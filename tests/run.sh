@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Run the tests and count them. Every test program speaks TAP; live and attack tests run as root and as an ordinary
+# user. usage: run.sh [unit|live|attack]...   environment: B (build directory), SL_LONG=1 (hammer for long)
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+B=${B:-build}
+kinds=("$@")
+[ "${#kinds[@]}" -gt 0 ] || kinds=(unit live attack)
+limit=${SL_LONG:+7200}
+limit=${limit:-150}
+user=1000
+passed=0 failed=0 skipped=0 failures=()
+
+# An ordinary user may not be able to look into this directory; and what the tests write must be theirs.
+stage=$(mktemp -d /tmp/sluice-tests.XXXXXX)
+chmod 755 "$stage"
+trap 'rm -rf "$stage"' EXIT
+logs=$B/test-logs
+rm -rf "$logs"
+mkdir -p "$logs" "$stage/bin" "$stage/src"
+cp "$B"/sluice "$B"/httpd "$stage/bin/"
+cp -r tests examples README.md include "$stage/src/" 2>/dev/null || true
+chmod -R a+rX "$stage"
+
+# A test program: what it is, as whom.
+run_one() {
+	local program=$1 as=$2 name log tmp status command
+	name=$(basename "$program")
+	log=$logs/$name.$as.log
+	tmp=$stage/tmp.$name.$as
+	mkdir -p "$tmp"
+	command=(env -u TMPDIR "TEST_TMP=$tmp" "TMPDIR=$tmp" "HOME=$tmp" "SLUICE=$stage/bin/sluice" "HTTPD=$stage/bin/httpd"
+		"SOURCE=$stage/src" CMOCKA_MESSAGE_OUTPUT=TAP PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+		timeout -k 5 "$limit" "$stage/bin/$name")
+	cp "$program" "$stage/bin/"
+	chmod 755 "$stage/bin/$name"
+	if [ "$as" = user ] && [ "$(id -u)" -eq 0 ]; then
+		chown "$user:$user" "$tmp"
+		command=(setpriv --reuid "$user" --regid "$user" --clear-groups "${command[@]}")
+	fi
+	(cd "$tmp" && exec "${command[@]}") >"$log" 2>&1 </dev/null
+	status=$?
+	count_one "$name" "$as" "$log" "$status"
+	rm -rf "$tmp"
+}
+
+# A program that dies, or says less than its plan, has failed whatever it printed before.
+count_one() {
+	local name=$1 as=$2 log=$3 status=$4 ok bad skip planned
+	skip=$(grep -acE '^ok [0-9]+.*# ?SKIP' "$log")
+	ok=$(($(grep -acE '^ok [0-9]+' "$log") - skip))
+	bad=$(grep -acE '^not ok [0-9]+' "$log")
+	planned=$(sed -nE 's/^1\.\.([0-9]+).*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+	if [ "$bad" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$planned" -ne $((ok + skip)) ] || [ "$planned" -eq 0 ]; }; then
+		bad=1
+		echo "# $name: exit status $status, $((ok + skip)) of $planned tests reported" >>"$log"
+	fi
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+	printf '%-32s %-5s %3d passed %3d failed %3d skipped\n' "$name" "$as" "$ok" "$bad" "$skip"
+	grep -aE '# ?SKIP' "$log" | sed 's/^/    /'
+	if [ "$bad" -gt 0 ]; then
+		failures+=("$name ($as)")
+		tail -n 40 "$log" | sed 's/^/    | /'
+	fi
+}
+
+for kind in "${kinds[@]}"; do
+	for program in "$B"/tests/"$kind"_* tests/"$kind"_*.sh; do
+		[ -x "$program" ] && [ -f "$program" ] || continue
+		if [ "$kind" = unit ]; then
+			run_one "$program" any
+		elif [ "$(id -u)" -eq 0 ]; then
+			run_one "$program" root
+			run_one "$program" user
+		else
+			run_one "$program" user
+			echo "    not run as root: make check was started by uid $(id -u)"
+		fi
+	done
+done
+
+[ "${#failures[@]}" -eq 0 ] || printf 'failed: %s\n' "${failures[@]}"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
