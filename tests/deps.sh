@@ -6,7 +6,7 @@ packages=(
 	# to build
 	gcc make pkg-config libc6-dev linux-libc-dev libseccomp-dev libev-dev liburing-dev libjansson-dev
 	# to test
-	g++ libc6-dev-i386 libcmocka-dev curl git python3 redis-server redis-tools nginx-light bubblewrap wrk procps util-linux
+	g++ libcmocka-dev curl git python3 redis-server redis-tools nginx-light bubblewrap wrk procps util-linux
 	iproute2 strace
 	# to lint and fuzz
 	clang clang-format cppcheck shellcheck libclang-rt-14-dev

@@ -2,7 +2,7 @@
 # Run the tests and count them. Every test program speaks TAP; live and attack tests run as root and as an ordinary
 # user. usage: run.sh [unit|live|attack]...   environment: B (build directory), SL_LONG=1 (hammer for long)
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 B=${B:-build}
 kinds=("$@")
@@ -67,7 +67,9 @@ count_one() {
 
 for kind in "${kinds[@]}"; do
 	for program in "$B"/tests/"$kind"_* tests/"$kind"_*.sh; do
-		[ -x "$program" ] && [ -f "$program" ] || continue
+		if [ ! -f "$program" ] || [ ! -x "$program" ]; then
+			continue
+		fi
 		if [ "$kind" = unit ]; then
 			run_one "$program" any
 		elif [ "$(id -u)" -eq 0 ]; then

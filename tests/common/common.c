@@ -1,0 +1,249 @@
+/* common.h says what each is for. */
+#include "tests/common/common.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+sl_policy *policy_of(const char *const keys[])
+{
+	sl_policy *policy = sl_policy_new();
+	sl_error error;
+
+	assert_non_null(policy);
+	for (size_t i = 0; keys[i] != NULL; i += 2)
+		if (sl_policy_set(policy, keys[i], keys[i + 1], &error) < 0)
+			fail_msg("%s", error.message);
+	return policy;
+}
+
+/* The whole result fits into a pipe: an exit status has only eight bits. */
+static int attempt_wait(pid_t child, int results)
+{
+	struct pollfd ready = {.fd = results, .events = POLLIN};
+	int result = 0, status;
+
+	if (poll(&ready, 1, ATTEMPT_SECONDS * 1000) <= 0)
+		kill(child, SIGKILL);
+	if (read(results, &result, sizeof(result)) != sizeof(result))
+		result = -1;
+	close(results);
+	waitpid(child, &status, 0);
+	if (WIFSIGNALED(status))
+		return ATTEMPT_KILLED + WTERMSIG(status);
+	return result == -1 ? ATTEMPT_KILLED : result;
+}
+
+static int attempt_run(const sl_policy *policy, attempt_fn attempt, void *context)
+{
+	int results[2], result;
+	sl_error error;
+	pid_t child;
+
+	fflush(NULL);
+	if (pipe2(results, O_CLOEXEC) < 0 || (child = fork()) < 0)
+		fail_msg("fork: %s", strerror(errno));
+	if (child > 0) {
+		close(results[1]);
+		return attempt_wait(child, results[0]);
+	}
+	close(results[0]);
+	if (policy != NULL && sl_confine_self(policy, &error) < 0) {
+		fprintf(stderr, "# %s\n", error.message);
+		result = ATTEMPT_UNCONFINED;
+	} else {
+		result = attempt(context);
+	}
+	if (write(results[1], &result, sizeof(result)) != sizeof(result))
+		_exit(99);
+	_exit(0);
+}
+
+int attempt_bare(attempt_fn attempt, void *context)
+{
+	return attempt_run(NULL, attempt, context);
+}
+
+int attempt_confined(const char *const keys[], attempt_fn attempt, void *context)
+{
+	sl_policy *policy = policy_of(keys);
+	int result = attempt_run(policy, attempt, context);
+
+	sl_policy_free(policy);
+	return result;
+}
+
+static socklen_t loopback(int family, uint16_t port, struct sockaddr_storage *address)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+
+	memset(address, 0, sizeof(*address));
+	if (family == AF_INET) {
+		*v4 = (struct sockaddr_in){AF_INET, htons(port), {htonl(INADDR_LOOPBACK)}, {0}};
+		return sizeof(*v4);
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(port);
+	v6->sin6_addr = in6addr_loopback;
+	return sizeof(*v6);
+}
+
+int tcp_listener(int family, uint16_t *port)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	struct sockaddr_storage address;
+	socklen_t size = loopback(family, *port, &address);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 128) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+		fail_msg("listener: %s", strerror(errno));
+	*port = ntohs(((struct sockaddr_in *)&address)->sin_port);
+	return fd;
+}
+
+int accept_all(int listener)
+{
+	int count = 0, fd;
+
+	fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
+	while ((fd = accept(listener, NULL, NULL)) >= 0) {
+		close(fd);
+		count++;
+	}
+	return count;
+}
+
+int address_try(const struct sockaddr *address, socklen_t size)
+{
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), result;
+
+	if (fd < 0)
+		return errno;
+	result = connect(fd, address, size) < 0 ? errno : 0;
+	close(fd);
+	return result;
+}
+
+int tcp_try(int family, uint16_t port)
+{
+	struct sockaddr_storage address;
+	socklen_t size = loopback(family, port, &address);
+
+	return address_try((struct sockaddr *)&address, size);
+}
+
+const char *text_of(const char *format, ...)
+{
+	static char texts[8][256];
+	static unsigned next;
+	char *text = texts[next++ % 8];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(texts[0]), format, args);
+	va_end(args);
+	return text;
+}
+
+const char *rule_for(int family, uint16_t port)
+{
+	return text_of(family == AF_INET ? "127.0.0.1:%u" : "[::1]:%u", port);
+}
+
+static bool comm_is(pid_t process, const char *name)
+{
+	char path[64], comm[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", process);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	if (fgets(comm, sizeof(comm), file) == NULL)
+		comm[0] = '\0';
+	fclose(file);
+	comm[strcspn(comm, "\n")] = '\0';
+	return strcmp(comm, name) == 0;
+}
+
+pid_t supervisor_of(pid_t process)
+{
+	char path[64];
+	pid_t child, found = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", process, process);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return 0;
+	while (found == 0 && fscanf(file, "%d", &child) == 1)
+		if (comm_is(child, "sluice-gate"))
+			found = child;
+	fclose(file);
+	return found;
+}
+
+int open_descriptors(pid_t process)
+{
+	char path[64];
+	struct dirent *entry;
+	int count = 0;
+	DIR *fds;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", process);
+	if ((fds = opendir(path)) == NULL)
+		return -1;
+	while ((entry = readdir(fds)) != NULL)
+		count += entry->d_name[0] != '.';
+	closedir(fds);
+	return count;
+}
+
+long private_kib(pid_t process)
+{
+	char path[64], line[128];
+	long total = 0, kib;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", process);
+	if ((file = fopen(path, "re")) == NULL)
+		return -1;
+	while (fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "Private_Clean: %ld", &kib) == 1 ||
+		    sscanf(line, "Private_Dirty: %ld", &kib) == 1)
+			total += kib;
+	fclose(file);
+	return total;
+}
+
+double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+bool long_run(void)
+{
+	return getenv("SL_LONG") != NULL;
+}
+
+const char *scratch(void)
+{
+	const char *directory = getenv("TEST_TMP");
+
+	return directory == NULL ? "/tmp" : directory;
+}

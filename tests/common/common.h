@@ -1,0 +1,71 @@
+/* What live and attack tests share: an attempt runs in a child of its own, bare or confined, and says how it
+ * went.
+ *
+ * Each denial is tested three ways: bare (the control: it can succeed), confined by a policy that does not
+ * grant it, and confined by one that does (the allow twin).
+ */
+#ifndef SL_TESTS_COMMON_H
+#define SL_TESTS_COMMON_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <cmocka.h>
+
+#include "sluice.h"
+
+/* 0: it succeeded; else a positive errno. Runs in a forked child, so it may do anything to its process. */
+typedef int (*attempt_fn)(void *context);
+
+enum {
+	ATTEMPT_KILLED = 1000,     /* + signal: the child was killed */
+	ATTEMPT_UNCONFINED = 2000, /* sl_confine_self failed: its message is on stderr */
+	ATTEMPT_SECONDS = 120,     /* then the child is killed */
+};
+
+/* Returns the attempt's errno, or one of the above. */
+int attempt_bare(attempt_fn attempt, void *context);
+
+/* `policy` is key, value, key, value, ..., NULL; see POLICY(). */
+int attempt_confined(const char *const policy[], attempt_fn attempt, void *context);
+#define POLICY(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+/* A policy from such a list; fails the test when a key is refused. The caller's to free. */
+sl_policy *policy_of(const char *const keys[]);
+
+/* Loopback listeners with a backlog of 128; *port is chosen by the kernel where it is 0. */
+int tcp_listener(int family, uint16_t *port);
+/* Accept until there is nothing more; how many there were. The listener must be O_NONBLOCK or is made so. */
+int accept_all(int listener);
+
+/* A fresh socket, connected to the loopback of its family: 0 or a positive errno. */
+int tcp_try(int family, uint16_t port);
+int address_try(const struct sockaddr *address, socklen_t size);
+
+/* "127.0.0.1:PORT" and "[::1]:PORT" in one of eight static buffers. */
+const char *rule_for(int family, uint16_t port);
+const char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The supervisor of a process confined in place: its hidden child. 0 when there is none. */
+pid_t supervisor_of(pid_t process);
+
+int open_descriptors(pid_t process); /* how many; -1 when it cannot be seen */
+long private_kib(pid_t process);     /* Private_Clean + Private_Dirty; -1 */
+double seconds_now(void);            /* CLOCK_MONOTONIC */
+bool long_run(void);                 /* SL_LONG is set */
+const char *scratch(void);           /* TEST_TMP: a directory of this test's own */
+
+/* SKIP with a reason on stderr, where run.sh shows it. */
+#define SKIP_BECAUSE(reason)                                          \
+	do {                                                          \
+		fprintf(stderr, "# SKIP %s: %s\n", __func__, reason); \
+		skip();                                               \
+	} while (0)
+
+#endif
