@@ -213,6 +213,22 @@ static void filter_print(const struct plan *plan, FILE *out)
 	fputs("\n", out);
 }
 
+static void trapped_print(const struct plan *plan, FILE *out)
+{
+	fputs(plan->supervised
+	              ? "trapped calls: the supervisor copies the arguments once, decides, and acts on a "
+	                "duplicate of the socket\n"
+	              : "trapped calls: none\n",
+	      out);
+	for (size_t i = 0; i < syscall_count; i++) {
+		const struct syscall_row *row = &syscall_rows[i];
+
+		if (row->kind == SYSCALL_SLOT && plan->slots[row->value].otherwise.kind == ANSWER_NOTIFY)
+			fprintf(out, "  %s: %s\n", row->name, plan->slots[row->value].why);
+	}
+	fputs("\n", out);
+}
+
 static void processes_print(const struct plan *plan, FILE *out)
 {
 	fputs("processes:\n", out);
@@ -230,12 +246,7 @@ static void processes_print(const struct plan *plan, FILE *out)
 		fputs("  sluice, the supervisor\n"
 		      "    the command, confined; whatever is left of its tree is killed when it ends\n",
 		      out);
-	fputs("trapped calls:\n", out);
-	fputs(plan->supervised
-	              ? "  connect: the supervisor copies the address once, asks the table below, and "
-	                "connects a duplicate of the socket\n\n"
-	              : "  none\n\n",
-	      out);
+	trapped_print(plan, out);
 }
 
 static void descriptors_print(const struct plan *plan, FILE *out)

@@ -161,13 +161,17 @@ static void slot_refuse(struct slot_plan *slot, int code, const char *why)
 	*slot = (struct slot_plan){.otherwise = {.kind = ANSWER_ERRNO, .error = code}, .why = why};
 }
 
+static void slot_ask(struct slot_plan *slot, const char *why)
+{
+	*slot = (struct slot_plan){.otherwise = {.kind = ANSWER_NOTIFY}, .why = why};
+}
+
 static void slots_plan_connect(struct plan *plan, const struct plan_net *net, const struct kernel *kernel)
 {
 	struct slot_plan *connect = &plan->slots[SLOT_CONNECT];
 
 	if (plan->supervised)
-		*connect = (struct slot_plan){.otherwise = {.kind = ANSWER_NOTIFY},
-		                              .why = "net-allow names addresses, and those are in memory"};
+		slot_ask(connect, "net-allow names addresses, and those are in memory");
 	else if (kernel->under_gate && !net->out->tcp_any)
 		slot_refuse(connect, EACCES, "no net-allow, and the supervisor above would not know");
 	if (net->out->tcp_any) {
@@ -183,6 +187,8 @@ static void slots_plan_bind(struct plan *plan, const struct plan_net *net, bool 
 	if (!net->bind_any && net->bind_ports->count == 0 && !unix_allowed)
 		slot_refuse(&plan->slots[SLOT_LISTEN], EACCES,
 		            "no net-allow-bind, and listen binds by itself");
+	else if (!net->bind_any && plan->supervised)
+		slot_ask(&plan->slots[SLOT_LISTEN], "it binds by itself where bind was not called");
 	if (!unix_allowed) {
 		slot_skip_first(&plan->slots[SLOT_SOCKET]);
 		slot_skip_first(&plan->slots[SLOT_SOCKETPAIR]);
@@ -240,9 +246,12 @@ static int syscall_deny(const char *name, void *context)
 	struct plan *plan = deny->plan;
 	const struct syscall_row *row = syscall_by_name(name);
 
-	if (row->value == SLOT_CONNECT && row->kind == SYSCALL_SLOT && plan->supervised)
-		return error_set(deny->error, -EINVAL,
-		                 "deny-syscall: connect conflicts with net-allow, which must answer it");
+	if (row->kind == SYSCALL_SLOT && plan->slots[row->value].otherwise.kind == ANSWER_NOTIFY)
+		return error_set(
+			deny->error, -EINVAL,
+			"deny-syscall: %s conflicts with the address rules of net-allow: the supervisor "
+			"answers it",
+			name);
 	if (row->kind == SYSCALL_SLOT && (row->value == SLOT_SYSV_IPC || row->value == SLOT_POSIX_MQ) &&
 	    plan->slots[row->value].otherwise.kind == ANSWER_ALLOW)
 		return error_set(deny->error, -EINVAL,

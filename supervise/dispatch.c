@@ -24,6 +24,7 @@ static const struct dispatch_row rows[] = {
          * address meanwhile, Landlock's CONNECT_TCP refuses it TCP outside of the any-address ports, the
          * filter gave it no socket but TCP and unix, and every unix path is granted. */
 	{SYS_connect, MAY_CONTINUE, handle_connect},
+	{SYS_listen, 0, handle_listen},
 };
 
 static const struct dispatch_row *row_find(int number)

@@ -24,6 +24,7 @@ enum {
 /* Who is served, and how: fixed when the supervisor starts. */
 struct gate_rules {
 	const struct net_table *table;
+	const struct port_set *bind_ports;
 	bool unix_any; /* net-allow-unix * */
 	bool pidfd_thread;
 	bool io_uring;
@@ -132,6 +133,14 @@ int target_signals(struct gate *gate, pid_t tid, struct target_signals *signals)
 void dispatch(struct gate *gate, const struct call *call);
 void respond(struct gate *gate, uint64_t id, struct verdict verdict);
 struct verdict handle_connect(struct gate *gate, const struct call *call);
+struct verdict handle_listen(struct gate *gate, const struct call *call);
+
+/* socket.c */
+struct socket_kind {
+	int domain, type, protocol;
+};
+int socket_kind(int socket, struct socket_kind *kind); /* 0, -ENOTSOCK, -EBADF */
+bool socket_is_tcp(const struct socket_kind *kind);
 
 /* pending.c */
 int pending_init(struct gate *gate);

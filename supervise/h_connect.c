@@ -8,34 +8,6 @@
 #include "core/fd.h"
 #include "supervise/gate.h"
 
-struct socket_kind {
-	int domain, type, protocol;
-};
-
-static int socket_option(int socket, int name, int *value)
-{
-	socklen_t size = sizeof(*value);
-
-	return getsockopt(socket, SOL_SOCKET, name, value, &size) < 0 ? -errno : 0;
-}
-
-/* Asked of the duplicate: the number in the target's table may mean another file by now. */
-static int socket_kind(int socket, struct socket_kind *kind)
-{
-	int r;
-
-	if ((r = socket_option(socket, SO_DOMAIN, &kind->domain)) < 0 ||
-	    (r = socket_option(socket, SO_TYPE, &kind->type)) < 0)
-		return r;
-	return socket_option(socket, SO_PROTOCOL, &kind->protocol);
-}
-
-static bool kind_is_tcp(const struct socket_kind *kind)
-{
-	return (kind->domain == AF_INET || kind->domain == AF_INET6) && kind->type == SOCK_STREAM &&
-	       kind->protocol == IPPROTO_TCP;
-}
-
 static int address_copy(struct gate *gate, const struct call *call, struct sockaddr_storage *address,
                         size_t *size)
 {
@@ -95,7 +67,7 @@ struct verdict handle_connect(struct gate *gate, const struct call *call)
 	/* The id is checked after the descriptor was taken, in here. */
 	if ((r = address_copy(gate, call, &address, &size)) < 0 || (r = socket_kind(socket, &kind)) < 0)
 		return verdict_errno(r);
-	if (kind_is_tcp(&kind))
+	if (socket_is_tcp(&kind))
 		return connect_tcp(gate, call, &socket, kind.domain, &address, size);
 	if (kind.domain == AF_UNIX && gate->rules->unix_any)
 		return (struct verdict){.kind = VERDICT_CONTINUE};

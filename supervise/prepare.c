@@ -42,6 +42,7 @@ static int gate_prepare(struct prepared *prepared, const sl_policy *policy, sl_e
 
 	prepared->rules = (struct gate_rules){
 		.table = prepared->table,
+		.bind_ports = &prepared->plan.bind_ports,
 		.unix_any = policy_has(policy, OPTION_NET_ALLOW_UNIX),
 		.pidfd_thread = prepared->kernel.pidfd_thread,
 		.io_uring = prepared->kernel.io_uring,

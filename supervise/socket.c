@@ -1,0 +1,30 @@
+/* What a duplicated socket is. Asked of the duplicate: the number in the target's table may mean another file
+ * by now. socket(7), SO_DOMAIN and its kin. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "supervise/gate.h"
+
+static int socket_option(int socket, int name, int *value)
+{
+	socklen_t size = sizeof(*value);
+
+	return getsockopt(socket, SOL_SOCKET, name, value, &size) < 0 ? -errno : 0;
+}
+
+int socket_kind(int socket, struct socket_kind *kind)
+{
+	int r;
+
+	if ((r = socket_option(socket, SO_DOMAIN, &kind->domain)) < 0 ||
+	    (r = socket_option(socket, SO_TYPE, &kind->type)) < 0)
+		return r;
+	return socket_option(socket, SO_PROTOCOL, &kind->protocol);
+}
+
+bool socket_is_tcp(const struct socket_kind *kind)
+{
+	return (kind->domain == AF_INET || kind->domain == AF_INET6) && kind->type == SOCK_STREAM &&
+	       kind->protocol == IPPROTO_TCP;
+}
