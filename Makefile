@@ -29,10 +29,11 @@ CLI_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 HTTPD_OBJECTS := $(patsubst %.c,$(B)/%.o,$(wildcard examples/http*.c examples/misbehave.c))
 TEST_COMMON := $(patsubst %.c,$(B)/%.o,$(wildcard tests/common/*.c))
 TESTS       := $(patsubst %.c,$(B)/%,$(wildcard tests/unit_*.c tests/live_*.c tests/attack_*.c))
-BENCHES     := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
+BENCH_COMMON := $(B)/bench/lanes.o $(B)/bench/floor.o
+BENCHES     := $(patsubst %.c,$(B)/%,$(wildcard bench/bench_*.c))
 SO          := libsluice.so.$(VERSION)
 
-.PHONY: all demo check check-long check-asan check-installed bench fuzz lint install clean help deps
+.PHONY: all demo check check-long check-asan bench fuzz lint install clean help deps
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -92,13 +93,19 @@ $(B)/sluice.pc: sluice.pc.in Makefile
 $(B)/tests/%: $(B)/tests/%.o $(TEST_COMMON) $(B)/libsluice.a
 	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lcmocka -lm -lpthread -o $@
 
-$(B)/bench/%: $(B)/bench/%.o $(B)/libsluice.a
+# Each allocation of the code under test fails once: ld(1), --wrap.
+$(B)/tests/unit_policy: SL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray \
+                                      -Wl,--wrap=strdup,--wrap=strndup
+
+$(B)/bench/%: $(B)/bench/%.o $(BENCH_COMMON) $(B)/libsluice.a
 	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lm -lpthread -o $@
 
-# A gate that lets the kernel carry out what it allowed: the race of the attack tests must win against it.
-$(B)/broken/supervise/h_connect.o: supervise/h_connect.c
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(SL_CFLAGS) -DSL_BROKEN_CONTINUE -c $< -o $@
+# The race is one body for two programs. In the second the gate lets the kernel carry out what it allowed, and
+# there the race must win.
+$(B)/tests/attack_race $(B)/tests/attack_race_control: $(B)/tests/race_body.o
+$(B)/tests/attack_race_control: $(B)/tests/broken/continues.o
+$(B)/tests/attack_race_control: SL_LDFLAGS += -Wl,--wrap=handle_connect,--wrap=pending_connect \
+        -Wl,--wrap=connect_guarded,--wrap=plan_build $(B)/libsluice.a
 
 tests: $(TESTS)
 

@@ -103,7 +103,8 @@ struct child {
 	const struct command *command;
 	int control, failures;
 	pid_t supervisor;
-	sigset_t mask; /* the caller's */
+	sigset_t mask;             /* the caller's */
+	struct sigaction on_child; /* likewise, of SIGCHLD */
 };
 
 static __attribute__((noreturn)) void child_fail(const struct child *child, int code, const char *step)
@@ -130,6 +131,7 @@ static __attribute__((noreturn)) void child_main(const struct child *child)
 	r = handover_target(child->control, &walls, child->prepared->rules.nonce, &confined, &step);
 	if (r < 0)
 		child_fail(child, r, step);
+	sigaction(SIGCHLD, &child->on_child, NULL);
 	sigprocmask(SIG_SETMASK, &child->mask, NULL);
 	child_fail(child, command_exec(child->command), "exec");
 }
@@ -313,18 +315,30 @@ static void kept_close(const struct plan *plan)
 			close(plan->keep_fds[i]);
 }
 
+/* All signals wait for the signalfd; and a caller that ignores SIGCHLD must not make the command's status
+ * vanish. */
+static int signals_hold(struct child *child)
+{
+	const struct sigaction by_default = {.sa_handler = SIG_DFL};
+	sigset_t all;
+
+	sigfillset(&all);
+	if (sigprocmask(SIG_SETMASK, &all, &child->mask) < 0 ||
+	    sigaction(SIGCHLD, &by_default, &child->on_child) < 0)
+		return -errno;
+	return 0;
+}
+
 static int launch_supervised(struct prepared *prepared, const struct command *command, sl_error *error)
 {
 	static struct launch launch;
 	struct child child = {.prepared = prepared, .command = command, .supervisor = getpid()};
 	struct channel control = {-1, -1}, failures = {-1, -1};
-	sigset_t all;
 	int r;
 
-	sigfillset(&all);
 	if (prepare_walls(prepared, getpid(), error) < 0)
 		return EXIT_SLUICE;
-	if ((r = channels_open(&control, &failures)) < 0 || sigprocmask(SIG_SETMASK, &all, &child.mask) < 0 ||
+	if ((r = channels_open(&control, &failures)) < 0 || (r = signals_hold(&child)) < 0 ||
 	    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || (launch.child = fork()) < 0) {
 		error_errno(error, r < 0 ? r : -errno, "starting the command");
 		return EXIT_SLUICE;
