@@ -12,6 +12,9 @@
 /* Ask the kernel by calls that must fail or that change nothing. */
 void kernel_probe(struct kernel *kernel);
 
+/* May this descriptor of ours go into a sandbox? -EPERM with its name for what passes the walls. */
+int preflight_descriptor(int fd, sl_error *error);
+
 /* Is there anything in this process that would void the walls (security.md, 1.5)? *threads says how many
  * there are. -EPERM names what is in the way; -errno when /proc cannot be read: not looking is not passing.
  */
@@ -43,14 +46,25 @@ int filter_load(const struct filter_program *program, unsigned long flags);
 /* A ruleset with all of the plan's grants; the descriptor is the caller's. The error names the path. */
 int ruleset_create(const struct plan *plan, sl_error *error);
 
-/* The point of no return: limits, no_new_privs, Landlock, filter, in this order. Async-signal-safe. Returns
- * the listener for a supervised plan, else 0; on failure -errno and *step says at what. */
+/* The permitted set of this thread. */
+uint64_t capabilities_permitted(void);
+
+/* Give up for good, bounding set included, what leads around the walls. -errno. */
+int capabilities_drop(void);
+
+/* Only `needed` stays in effect, and nothing is inherited; the permitted set stays, because ptrace(2) wants
+ * it to hold all that the target's holds. -errno. */
+int capabilities_suspend(uint64_t needed);
+
+/* The point of no return: no_new_privs, Landlock, capabilities, limits, filter, in this order.
+ * Async-signal-safe. Returns the listener for a supervised plan, else 0; on failure -errno, *step says at
+ * what, and *raised whether anything is up already. */
 struct walls {
 	const struct plan *plan;
 	int ruleset;
 	const struct filter_program *program;
 	bool all_threads; /* only where preflight_check() found that the kernel can */
 };
-int walls_raise(const struct walls *walls, const char **step);
+int walls_raise(const struct walls *walls, bool *raised, const char **step);
 
 #endif

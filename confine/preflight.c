@@ -28,6 +28,24 @@ static void file_close(FILE **file)
 }
 #define cleanup_file __attribute__((cleanup(file_close)))
 
+/* The kernel's own threads for a ring of this process: a ring may have neither descriptor nor mapping. */
+static int task_check(DIR *tasks, const char *name, sl_error *error)
+{
+	char path[300], comm[32] = "";
+	cleanup_fd int fd = -1;
+	ssize_t size;
+
+	snprintf(path, sizeof(path), "%s/comm", name);
+	fd = openat(dirfd(tasks), path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, comm, sizeof(comm) - 1);
+	if (size < 0)
+		return error_errno(error, -errno, "pre-flight: /proc/self/task/%.20s", name);
+	if (strncmp(comm, "iou-", 4) == 0)
+		return error_set(error, -EPERM,
+		                 "pre-flight: an io_uring has threads here; it would pass the walls");
+	return 0;
+}
+
 static int threads_count(unsigned *threads, sl_error *error)
 {
 	cleanup_dir DIR *tasks = opendir("/proc/self/task");
@@ -36,15 +54,28 @@ static int threads_count(unsigned *threads, sl_error *error)
 	*threads = 0;
 	if (tasks == NULL)
 		return error_errno(error, -errno, "pre-flight: /proc/self/task");
-	while ((entry = readdir(tasks)) != NULL)
+	while ((entry = readdir(tasks)) != NULL) {
+		int r = entry->d_name[0] == '.' ? 0 : task_check(tasks, entry->d_name, error);
+
+		if (r < 0)
+			return r;
 		*threads += entry->d_name[0] != '.';
+	}
 	return 0;
 }
 
 /* A thread made before landlock_restrict_self(2) stays outside of the domain. */
 static int threads_check(const struct kernel *kernel, unsigned threads, sl_error *error)
 {
-	if (threads == 1 || kernel->landlock_abi >= SL_ABI_TSYNC)
+	if (threads == 1)
+		return 0;
+	if (kernel->landlock_abi >= SL_ABI_TSYNC && capabilities_permitted() != 0)
+		return error_set(
+			error, -EPERM,
+			"pre-flight: %u threads are running with capabilities, and each thread keeps its "
+			"own; confine before starting threads",
+			threads);
+	if (kernel->landlock_abi >= SL_ABI_TSYNC)
 		return 0;
 	return error_set(
 		error, -EPERM,
@@ -91,7 +122,7 @@ static int ring_maps_check(sl_error *error)
 	return ferror(maps) ? error_set(error, -EIO, "pre-flight: /proc/self/maps") : 0;
 }
 
-static int descriptor_check(const struct plan *plan, int fd, const char *target, sl_error *error)
+static int descriptor_kind_check(int fd, const char *target, sl_error *error)
 {
 	if (strcmp(target, "anon_inode:[io_uring]") == 0)
 		return error_set(error, -EPERM,
@@ -100,13 +131,32 @@ static int descriptor_check(const struct plan *plan, int fd, const char *target,
 		return error_set(error, -EPERM,
 		                 "pre-flight: descriptor %d is a userfaultfd; it could stall the supervisor",
 		                 fd);
-	if (!plan->strict_fds)
-		return 0;
+	return 0;
+}
+
+static int descriptor_check(const struct plan *plan, int fd, const char *target, sl_error *error)
+{
+	int r = descriptor_kind_check(fd, target, error);
+
+	if (r < 0 || !plan->strict_fds)
+		return r;
 	for (size_t i = 0; i < plan->keep_count; i++)
 		if (plan->keep_fds[i] == fd)
 			return 0;
 	return error_set(error, -EPERM, "pre-flight: strict-fds, and descriptor %d is open (%.100s)", fd,
 	                 target);
+}
+
+int preflight_descriptor(int fd, sl_error *error)
+{
+	char path[32], target[PATH_MAX];
+	ssize_t size;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if ((size = readlink(path, target, sizeof(target) - 1)) < 0)
+		return errno == ENOENT ? 0 : error_errno(error, -errno, "pre-flight: descriptor %d", fd);
+	target[size] = '\0';
+	return descriptor_kind_check(fd, target, error);
 }
 
 static int descriptors_check(const struct plan *plan, sl_error *error)

@@ -4,8 +4,10 @@
 #include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "confine/confine.h"
@@ -22,6 +24,28 @@ static int landlock_abi(void)
 static bool filter_flags_known(unsigned long flags)
 {
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno == EFAULT;
+}
+
+/* A listener of somebody else's above us? The kernel tells only who asks for another one, and that is for good: so
+ * a child asks. It has no exit signal, and shares nothing but what fork shares. */
+static bool listener_is_foreign(void)
+{
+	struct sock_filter allow = {.code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW};
+	struct sock_fprog program = {.len = 1, .filter = &allow};
+	int status = 0;
+	pid_t child;
+
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 0)
+		return false;
+	child = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, 0);
+	if (child == 0) {
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		_exit(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+		              &program) < 0);
+	}
+	while (child > 0 && waitpid(child, &status, __WCLONE) < 0 && errno == EINTR)
+		;
+	return !(child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static bool action_available(uint32_t action)
@@ -84,6 +108,7 @@ void kernel_probe(struct kernel *kernel)
 		.sync_wake_up = release_at_least(6, 6),
 		.pidfd_getfd = syscall(SYS_pidfd_getfd, -1, 0, 0) < 0 && errno == EBADF,
 		.pidfd_thread = pidfd_thread_probe(),
+		.foreign_listener = listener_is_foreign(),
 		.io_uring = syscall(SYS_io_uring_setup, 1, NULL) < 0 && errno == EFAULT,
 		.yama = yama_scope(),
 		.ptrace_capable = capable(CAP_SYS_PTRACE),

@@ -39,20 +39,25 @@ static unsigned long listener_flags(const struct walls *walls)
 	return flags;
 }
 
-int walls_raise(const struct walls *walls, const char **step)
+int walls_raise(const struct walls *walls, bool *raised, const char **step)
 {
 	unsigned restrict_flags = walls->all_threads ? LANDLOCK_RESTRICT_SELF_TSYNC : 0;
 	int r;
 
-	*step = "setrlimit";
-	if ((r = limits_apply(walls->plan)) < 0)
-		return r;
+	*raised = false;
 	*step = "no_new_privs";
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	*step = "landlock_restrict_self";
 	if (syscall(SYS_landlock_restrict_self, walls->ruleset, restrict_flags) < 0)
 		return -errno;
+	*raised = true;
+	*step = "capabilities";
+	if ((r = capabilities_drop()) < 0)
+		return r;
+	*step = "setrlimit";
+	if ((r = limits_apply(walls->plan)) < 0)
+		return r;
 	/* Last, or it would judge the calls above. */
 	*step = "seccomp filter";
 	return filter_load(walls->program, listener_flags(walls));

@@ -105,6 +105,7 @@ static const char *const slot_arguments[SLOT_COUNT][3] = {
 	[SLOT_PRCTL] = {"option", "arg2"},
 	[SLOT_PRLIMIT64] = {"pid", "resource", "new_limit"},
 	[SLOT_SETRLIMIT] = {"resource"},
+	[SLOT_FALLOCATE] = {"fd", "mode"},
 	[SLOT_SETPRIORITY] = {"which", "who"},
 	[SLOT_IOPRIO_SET] = {"which", "who"},
 	[SLOT_IOCTL] = {"fd", "request"},

@@ -65,17 +65,18 @@ enum { SL_QUERY_OPERATION = 0x534c5543 };
 
 /* What this kernel gives this process; filled by kernel_probe() in confine/. */
 struct kernel {
-	int landlock_abi;    /* 0: none */
-	bool notify;         /* SECCOMP_RET_USER_NOTIF and its listener */
-	bool wait_killable;  /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 5.19 */
-	bool sync_wake_up;   /* by release number: 6.6; the flag can only be set on a live listener */
-	bool pidfd_getfd;    /* 5.6 */
-	bool pidfd_thread;   /* 6.9 */
-	bool io_uring;       /* a ring can be made: not switched off by sysctl or an outer filter */
-	bool under_filter;   /* a filter of ours is above this process */
-	bool under_gate;     /* ... and a supervisor answers its connects */
-	int yama;            /* kernel.yama.ptrace_scope, 0 without Yama */
-	bool ptrace_capable; /* CAP_SYS_PTRACE in effect */
+	int landlock_abi;      /* 0: none */
+	bool notify;           /* SECCOMP_RET_USER_NOTIF and its listener */
+	bool foreign_listener; /* another supervisor has this process: a second listener is EBUSY */
+	bool wait_killable;    /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 5.19 */
+	bool sync_wake_up;     /* by release number: 6.6; the flag can only be set on a live listener */
+	bool pidfd_getfd;      /* 5.6 */
+	bool pidfd_thread;     /* 6.9 */
+	bool io_uring;         /* a ring can be made: not switched off by sysctl or an outer filter */
+	bool under_filter;     /* a filter of ours is above this process */
+	bool under_gate;       /* ... and a supervisor answers its connects */
+	int yama;              /* kernel.yama.ptrace_scope, 0 without Yama */
+	bool ptrace_capable;   /* CAP_SYS_PTRACE in effect */
 };
 
 #define SL_ABI_MIN   6 /* scopes for signals and abstract sockets: Linux 6.12 */

@@ -35,6 +35,11 @@ static int gate_check(const struct kernel *kernel, enum plan_mode mode, sl_error
 			"net-allow with addresses needs a supervisor, and a confined process cannot get "
 			"%s one: seccomp(2) allows one listener",
 			kernel->under_gate ? "a second" : "its first");
+	if (kernel->foreign_listener)
+		return error_set(
+			error, -EBUSY,
+			"net-allow with addresses needs a supervisor, and another program supervises this "
+			"process already: seccomp(2) allows one listener");
 	if (!kernel->notify || !kernel->wait_killable || !kernel->pidfd_getfd)
 		return error_set(error, -ENOTSUP,
 		                 "net-allow with addresses needs a supervisor, and this kernel lacks %s",
@@ -221,6 +226,7 @@ static void slots_plan_limits(struct plan *plan)
 	if (!plan->limit_file_size) {
 		slot_skip_first(&plan->slots[SLOT_PRLIMIT64]);
 		slot_open(&plan->slots[SLOT_SETRLIMIT], "own limits");
+		slot_open(&plan->slots[SLOT_FALLOCATE], "no limit");
 	}
 }
 

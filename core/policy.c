@@ -72,9 +72,9 @@ static int names_check(const struct option_row *row, const char *value, sl_error
  */
 static int deny_check(const char *name, void *context)
 {
-	static const char *const needed[] = {"read",   "write",   "close",          "futex",
-	                                     "wait4",  "exit",    "rt_sigprocmask", "rt_sigreturn",
-	                                     "execve", "seccomp", "exit_group"};
+	static const char *const needed[] = {
+		"read", "write",          "close",        "futex",  "poll",    "wait4",     "rt_sigaction",
+		"exit", "rt_sigprocmask", "rt_sigreturn", "execve", "seccomp", "exit_group"};
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
 		if (strcmp(name, needed[i]) == 0)

@@ -195,6 +195,13 @@ static const struct arg_rule setrlimit_rules[] = {
 	{{IS(0, RLIMIT_FSIZE)}, 1, REFUSE(EPERM), "max-file-size stays as it is"},
 };
 
+/* Inserting a range and allocating behind the end grow a file past RLIMIT_FSIZE. */
+enum { PUNCH_AND_KEEP = 0x02 | 0x01 };
+static const struct arg_rule fallocate_rules[] = {
+	{{IS(1, 0)}, 1, ALLOW, "the limit is looked at"},
+	{{IS(1, PUNCH_AND_KEEP)}, 1, ALLOW, "makes holes only"},
+};
+
 static const struct arg_rule setpriority_rules[] = {
 	{{IS(0, PRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor"},
 	{{IS(0, PRIO_PROCESS)}, 1, ALLOW, "one process"},
@@ -210,7 +217,12 @@ static const struct arg_rule sched_rules[] = {
 	{{IS_GATE(0)}, 1, REFUSE(EPERM), "the supervisor"},
 };
 
-enum { IOCTL_TIOCLINUX = 0x541c, IOCTL_TIOCCONS = 0x541d, IOCTL_TIOCVHANGUP = 0x5437 };
+enum {
+	IOCTL_USERFAULTFD_NEW = 0xaa00,
+	IOCTL_TIOCLINUX = 0x541c,
+	IOCTL_TIOCCONS = 0x541d,
+	IOCTL_TIOCVHANGUP = 0x5437
+};
 
 /* Numbers below 0x890b are questions about one's own socket; the rest reads or sets interfaces and routes. */
 static const struct arg_rule ioctl_rules[] = {
@@ -219,6 +231,10 @@ static const struct arg_rule ioctl_rules[] = {
 	{{IS(1, IOCTL_TIOCCONS)}, 1, REFUSE(EPERM), "TIOCCONS"},
 	{{IS(1, TIOCSETD)}, 1, REFUSE(EPERM), "TIOCSETD: loads line disciplines"},
 	{{IS(1, IOCTL_TIOCVHANGUP)}, 1, REFUSE(EPERM), "TIOCVHANGUP"},
+	{{IS(1, IOCTL_USERFAULTFD_NEW)},
+         1,
+         REFUSE(EPERM),
+         "USERFAULTFD_IOC_NEW: pages that stall who reads them"},
 	{{MASKED(1, 0xffffff00, 0x4b00)}, 1, REFUSE(EPERM), "console keyboard and fonts"},
 	{{MASKED(1, 0xffffff00, 0x5600)}, 1, REFUSE(EPERM), "virtual terminals"},
 	{{MASKED(1, 0xfffffff8, 0x8900)}, 1, ALLOW, "own socket"},
@@ -256,6 +272,7 @@ static const struct slot_plan defaults[SLOT_COUNT] = {
 	[SLOT_PRCTL] = {RULES(prctl_rules), ALLOW, "process attributes"},
 	[SLOT_PRLIMIT64] = {RULES(prlimit_rules), ALLOW, "own limits only"},
 	[SLOT_SETRLIMIT] = {RULES(setrlimit_rules), ALLOW, "own limits"},
+	[SLOT_FALLOCATE] = {RULES(fallocate_rules), REFUSE(EOPNOTSUPP), "max-file-size"},
 	[SLOT_SETPRIORITY] = {RULES(setpriority_rules), REFUSE(EPERM),
                               "whole groups and users hold others too"},
 	[SLOT_IOPRIO_SET] = {RULES(ioprio_rules), REFUSE(EPERM), "whole groups and users hold others too"},

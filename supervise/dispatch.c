@@ -4,7 +4,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/fd.h"
 #include "supervise/gate.h"
 
 enum row_flags {
@@ -21,8 +20,9 @@ struct dispatch_row {
 
 static const struct dispatch_row rows[] = {
 	/* CONTINUE is for AF_UNIX under net-allow-unix "*" alone. Whatever the caller makes of descriptor and
-         * address meanwhile, Landlock's CONNECT_TCP refuses it TCP outside of the any-address ports, the
-         * filter gave it no socket but TCP and unix, and every unix path is granted. */
+	 * address meanwhile, Landlock's CONNECT_TCP refuses it TCP outside of the any-address ports, the filter
+	 * gave it no socket but TCP and unix, and every unix path is granted. What was open before the walls went
+	 * up is the program's own choice, here as everywhere. */
 	{SYS_connect, MAY_CONTINUE, handle_connect},
 	{SYS_listen, 0, handle_listen},
 };
@@ -39,7 +39,7 @@ static const struct dispatch_row *row_find(int number)
 static struct verdict probe_answer(struct gate *gate, const struct call *call)
 {
 	uint8_t shown[NONCE_SIZE];
-	cleanup_fd int socket = -1;
+	cleanup_target int socket = -1;
 	int r = target_read(gate, call, call->args[1], shown, sizeof(shown));
 
 	if (r < 0)
@@ -74,7 +74,5 @@ void dispatch(struct gate *gate, const struct call *call)
 {
 	struct verdict verdict = verdict_find(gate, call);
 
-	if (verdict.kind == VERDICT_ERRNO && verdict.value == -ESTALE)
-		return;
 	respond(gate, call->id, verdict);
 }

@@ -43,7 +43,7 @@ int gate_open(struct gate *gate, const struct gate_rules *rules, int control)
 	int r;
 
 	*gate = (struct gate){.rules = rules, .listener = -1, .control = control, .waits = -1};
-	if ((r = arena_init()) < 0)
+	if ((r = guard_descriptors()) < 0 || (r = arena_init()) < 0)
 		return r;
 	if ((gate->null = guard_null()) < 0)
 		return gate->null;

@@ -19,6 +19,7 @@ enum {
 	PENDING_MAX = 4096, /* calls that wait at once; one more gets ENOBUFS */
 	PIDFDS_MAX = 256,
 	RING_ENTRIES = 64,
+	DESCRIPTORS_LEAST = 64, /* RLIMIT_NOFILE below which serving makes no sense */
 };
 
 /* Who is served, and how: fixed when the supervisor starts. */
@@ -44,7 +45,6 @@ enum verdict_kind {
 	VERDICT_VALUE,    /* returns `value` */
 	VERDICT_ERRNO,    /* fails with -`value` */
 	VERDICT_LATER,    /* answered by pending.c */
-	VERDICT_DROP,     /* the caller has left: nothing to answer */
 	VERDICT_CONTINUE, /* only from rows that name the wall which stands behind */
 };
 struct verdict {
@@ -117,8 +117,7 @@ int notify_valid(int listener, uint64_t id); /* 0, or -ENOENT: the caller has le
 int notify_send(int listener, uint64_t id, struct verdict verdict);
 void notify_wake_sync(int listener);
 
-/* target.c: what a call points to. All check the id after they have looked, and give -ESTALE when the caller
- * has left meanwhile. */
+/* target.c: what a call points to; -ESTALE when the caller has left meanwhile. */
 void target_init(struct gate *gate);
 int target_socket(struct gate *gate, const struct call *call, int number); /* a duplicate, the caller's */
 int target_read(struct gate *gate, const struct call *call, uint64_t from, void *to, size_t size);
@@ -127,6 +126,7 @@ struct target_signals {
 	bool pending; /* one that has a handler and is not blocked */
 	bool certain; /* no other thread can take it */
 };
+bool target_is_stopped(struct gate *gate, pid_t pid);
 int target_signals(struct gate *gate, pid_t tid, struct target_signals *signals);
 
 /* dispatch.c, respond.c, handlers */
@@ -148,16 +148,19 @@ int pending_init(struct gate *gate);
 struct verdict pending_connect(struct gate *gate, const struct call *call, int socket,
                                const struct sockaddr_storage *address, socklen_t size);
 
-/* connect.c: never blocks for more than a millisecond or two, whatever is done to the descriptor meanwhile.
- */
+/* connect.c: these never block for more than a millisecond or two, whatever is done to the descriptor meanwhile.
+ * Every duplicate of a target's descriptor is closed by close_guarded(). */
 int connect_guarded(int socket, const struct sockaddr_storage *address, socklen_t size, bool *raced);
+void close_guarded(int *socket);
+#define cleanup_target __attribute__((cleanup(close_guarded)))
 int connect_guard_init(void);
 
 /* guard.c: the supervisor's own walls. */
 struct filter_program;
 int guard_assemble(struct filter_program *program);
 int guard_detach(const int *keep, size_t count);
-int guard_null(void); /* /dev/null or as good; the caller's */
+int guard_descriptors(void); /* the soft limit up to the hard one; -EMFILE when that is too low */
+int guard_null(void);        /* /dev/null or as good; the caller's */
 int guard_stdio(int null);
 int guard_lock(const struct filter_program *program);
 

@@ -61,6 +61,7 @@ static const struct filter_allow rows[] = {
 	{SYS_exit_group, NULL, 0},
 	/* A parent's work; without children these find nobody but the target, whose pid is no secret. */
 	{SYS_wait4, NULL, 0},
+	{SYS_waitid, NULL, 0},
 	{SYS_kill, NULL, 0},
 };
 
@@ -116,43 +117,28 @@ int guard_detach(const int *keep, size_t count)
 	return fd_close_except(all, count + 3);
 }
 
-/* Reaching another uid's process after the target has changed its own needs CAP_SYS_PTRACE; ending it
- * CAP_KILL. Nothing is done on a target's behalf that asks for a capability. */
-static int capabilities_drop(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {0};
-	const uint32_t keep = 1u << CAP_SYS_PTRACE | 1u << CAP_KILL;
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return -errno;
-	data[0].permitted &= keep;
-	data[0].effective = data[0].permitted;
-	data[0].inheritable = data[1].inheritable = 0;
-	data[1].permitted = data[1].effective = 0;
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
-}
-
 /* Each waiting call holds a socket. */
-static void descriptors_raise(void)
+int guard_descriptors(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	return limit.rlim_max < DESCRIPTORS_LEAST ? -EMFILE : 0;
 }
 
 int guard_lock(const struct filter_program *program)
 {
 	int r;
 
-	descriptors_raise();
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	if ((r = capabilities_drop()) < 0)
+	/* Reaching another uid's process, after the target has changed its own, needs SYS_PTRACE; ending it
+	 * KILL. Nothing that is done on a target's behalf asks for a capability. */
+	if ((r = capabilities_suspend(1ull << CAP_SYS_PTRACE | 1ull << CAP_KILL)) < 0)
 		return r;
 	return filter_load(program, 0);
 }

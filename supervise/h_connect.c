@@ -27,7 +27,7 @@ static struct verdict connect_now(struct gate *gate, int *socket, const struct s
 
 	gate->flags_raced |= raced;
 	/* Closed before the answer: else the target's own close would not end the connection yet. */
-	fd_close(socket);
+	close_guarded(socket);
 	return r < 0 ? verdict_errno(r) : verdict_value(0);
 }
 
@@ -56,7 +56,7 @@ static struct verdict connect_tcp(struct gate *gate, const struct call *call, in
 
 struct verdict handle_connect(struct gate *gate, const struct call *call)
 {
-	cleanup_fd int socket = target_socket(gate, call, (int)call->args[0]);
+	cleanup_target int socket = target_socket(gate, call, (int)call->args[0]);
 	struct sockaddr_storage address;
 	struct socket_kind kind;
 	size_t size;

@@ -9,7 +9,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "core/fd.h"
 #include "supervise/gate.h"
 
 static bool is_bound(int socket, int family)
@@ -48,7 +47,7 @@ static int listen_allowed(const struct port_set *granted, int socket, int family
 
 struct verdict handle_listen(struct gate *gate, const struct call *call)
 {
-	cleanup_fd int socket = target_socket(gate, call, (int)call->args[0]);
+	cleanup_target int socket = target_socket(gate, call, (int)call->args[0]);
 	struct socket_kind kind;
 	int r;
 

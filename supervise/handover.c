@@ -96,7 +96,7 @@ static int listener_give(int control, int listener, int numbers, pid_t helper, c
 int handover_target(int control, const struct walls *walls, const uint8_t *nonce, bool *confined,
                     const char **step)
 {
-	cleanup_fd int numbers_out = -1, numbers_in = -1;
+	cleanup_fd int numbers_out = -1, numbers_in = -1, reserved = -1;
 	pid_t helper, self = getpid();
 	int listener, r, numbers[2];
 
@@ -109,17 +109,20 @@ int handover_target(int control, const struct walls *walls, const uint8_t *nonce
 		return -errno;
 	numbers_out = numbers[0];
 	numbers_in = numbers[1];
+	/* The listener's number: without one left, the filter would fail when Landlock is up already. */
+	if ((reserved = fcntl(numbers_out, F_DUPFD_CLOEXEC, 0)) < 0)
+		return -errno;
 	*step = "clone";
 	if ((helper = helper_clone()) == 0)
 		helper_main(numbers_out, control, self);
 	if (helper < 0)
 		return helper;
-	listener = walls_raise(walls, step);
+	fd_close(&reserved);
+	listener = walls_raise(walls, confined, step);
 	if (listener < 0) {
 		fd_write_all(numbers_in, &listener, sizeof(listener));
 		helper_reap(helper);
 		return listener;
 	}
-	*confined = true;
 	return listener_give(control, listener, numbers_in, helper, nonce, step);
 }

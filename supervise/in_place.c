@@ -135,12 +135,13 @@ static int confine_alone(struct prepared *prepared, bool all_threads, sl_error *
 {
 	const char *step;
 	struct walls walls;
+	bool raised;
 	int r;
 
 	if ((r = prepare_walls(prepared, 0, error)) < 0)
 		return r;
 	walls = (struct walls){&prepared->plan, prepared->ruleset, &prepared->filter, all_threads};
-	if ((r = walls_raise(&walls, &step)) < 0)
+	if ((r = walls_raise(&walls, &raised, &step)) < 0)
 		return error_errno(error, r, "%s", step);
 	return 0;
 }

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,8 @@ static int descriptors_settle(const struct plan *plan, sl_error *error)
 			return error_set(error, -EBADF, "keep-fd: descriptor %d is not open", fd);
 		if (fd > 2)
 			fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
+		if ((r = preflight_descriptor(fd, error)) < 0)
+			return r;
 	}
 	if ((r = fd_close_except(plan->keep_fds, plan->keep_count)) < 0)
 		return error_errno(error, r, "closing descriptors");
@@ -86,12 +89,13 @@ static int launch_alone(struct prepared *prepared, const struct command *command
 {
 	struct walls walls = {.plan = &prepared->plan, .program = &prepared->filter};
 	const char *step;
+	bool raised;
 	int r;
 
 	if (prepare_walls(prepared, 0, error) < 0)
 		return EXIT_SLUICE;
 	walls.ruleset = prepared->ruleset;
-	if ((r = walls_raise(&walls, &step)) < 0) {
+	if ((r = walls_raise(&walls, &raised, &step)) < 0) {
 		error_errno(error, r, "%s", step);
 		return EXIT_SLUICE;
 	}
@@ -138,19 +142,19 @@ static __attribute__((noreturn)) void child_main(const struct child *child)
 
 static void child_stopped(struct launch *launch)
 {
-	/* Whoever waits for us is to see that the command has stopped; it goes on when we are told to. */
+	/* Whoever waits for us is to see that the command has stopped; it goes on when we are told to. It may have
+	 * gone on already: then the tree must not lose its supervisor. */
+	if (!target_is_stopped(&launch->gate, launch->child))
+		return;
 	kill(getpid(), SIGSTOP);
 	kill(launch->child, SIGCONT);
 }
 
-static void children_reap(struct launch *launch)
+static void child_look(struct launch *launch)
 {
 	int status;
-	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
-		if (pid != launch->child)
-			continue;
+	while (!launch->ended && waitpid(launch->child, &status, WNOHANG | WUNTRACED) > 0) {
 		if (WIFSTOPPED(status)) {
 			child_stopped(launch);
 			continue;
@@ -161,19 +165,42 @@ static void children_reap(struct launch *launch)
 	}
 }
 
+/* The command itself first, by its number, while the number is still its own: orphans that come and go faster than
+ * they can be reaped must neither keep us here nor be taken for it. True when there may be more. */
+static bool children_reap(struct launch *launch)
+{
+	enum { ORPHANS_PER_TURN = 64 };
+
+	child_look(launch);
+	for (int i = 0; i < ORPHANS_PER_TURN && !launch->ended; i++) {
+		siginfo_t orphan = {.si_pid = 0};
+
+		if (waitid(P_ALL, 0, &orphan, WEXITED | WNOHANG | WNOWAIT) < 0 || orphan.si_pid == 0)
+			return false;
+		if (orphan.si_pid == launch->child)
+			child_look(launch);
+		else
+			waitpid(orphan.si_pid, NULL, WNOHANG);
+	}
+	return !launch->ended;
+}
+
 static void signals_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
 	struct launch *launch = watcher->data;
 	struct signalfd_siginfo info;
+	bool child = (events & EV_CUSTOM) != 0;
 
-	(void)loop, (void)events;
 	while (read(launch->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
-			children_reap(launch);
+			child = true;
 		else if (info.ssi_code <= 0 && !launch->ended)
 			kill(launch->child,
 			     (int)info.ssi_signo); /* a person's; the terminal's reach it alone */
 	}
+	/* The rest after the others had their turn: the signal is not going to come again. */
+	if (child && children_reap(launch))
+		ev_feed_event(loop, watcher, EV_CUSTOM);
 }
 
 static void failures_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
@@ -202,27 +229,42 @@ static int signals_open(struct launch *launch)
 	return launch->signals < 0 ? -errno : 0;
 }
 
-/* Orphans of the tree come to us, the subreaper, as their parents die: round by round until none is left. */
-static void tree_kill(struct launch *launch)
+static ssize_t children_list(struct launch *launch, char *children, size_t room)
 {
-	enum { ROUNDS = 2000 };
-	char path[64], children[4096];
+	char path[64];
+	cleanup_fd int fd = -1;
+	ssize_t size;
 
 	snprintf(path, sizeof(path), "%d/task/%d/children", getpid(), getpid());
+	fd = openat(launch->gate.proc, path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, children, room - 1);
+	children[size < 0 ? 0 : size] = '\0';
+	return size;
+}
+
+/* Orphans of the tree come to us, the subreaper, as their parents die: round by round until none is left. False
+ * when there still are some after seconds: they fork faster than they can be named. */
+static bool tree_kill(struct launch *launch)
+{
+	enum { ROUNDS = 5000 };
+	char children[4096];
+
 	for (int round = 0; round < ROUNDS; round++) {
-		cleanup_fd int fd = openat(launch->gate.proc, path, O_RDONLY | O_CLOEXEC);
-		ssize_t size = fd < 0 ? -1 : read(fd, children, sizeof(children) - 1);
+		ssize_t size = children_list(launch, children, sizeof(children));
 		char *at = children, *end;
+		bool reaped = false;
 
 		if (size <= 0)
-			return;
-		children[size] = '\0';
+			return size == 0;
 		for (long pid = strtol(at, &end, 10); end != at && *end != '\0'; pid = strtol(at, &end, 10)) {
 			kill((pid_t)pid, SIGKILL);
-			waitpid((pid_t)pid, NULL, 0);
+			reaped |= waitpid((pid_t)pid, NULL, WNOHANG) > 0;
 			at = end;
 		}
+		if (!reaped)
+			poll(NULL, 0, 1);
 	}
+	return false;
 }
 
 static int status_of(const struct launch *launch)
@@ -279,8 +321,8 @@ static int launch_serve(struct launch *launch, const struct prepared *prepared, 
 	else
 		kill(launch->child, SIGKILL);
 	launch_wait(launch);
-	if (r == 0)
-		tree_kill(launch);
+	if (r == 0 && !tree_kill(launch))
+		error_set(error, -EBUSY, "not all of the command's descendants could be killed");
 	/* What the child says of itself is nearer to the cause than what we saw of it. */
 	if (launch->failed || fd_read_all(failures, &launch->failure, sizeof(launch->failure)) == 0)
 		return launch_failed(launch, command, error);
@@ -356,11 +398,30 @@ static int launch_supervised(struct prepared *prepared, const struct command *co
 	return launch_serve(&launch, prepared, command, control.theirs, failures.ours, error);
 }
 
+/* Who starts us without stdio: the numbers must not go to what we open. exec closes these again, so that the
+ * command finds its own as it would have. */
+static int stdio_occupy(void)
+{
+	int fd;
+
+	while ((fd = guard_null()) >= 0 && fd < 3)
+		;
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
 int launch_run(const sl_policy *policy, char *const argv[], sl_error *error)
 {
 	struct command command;
 	struct prepared prepared;
-	int r = command_find(&command, argv);
+	int r;
+
+	if ((r = stdio_occupy()) < 0) {
+		error_errno(error, r, "/dev/null");
+		return EXIT_SLUICE;
+	}
+	r = command_find(&command, argv);
 
 	if (r < 0)
 		return find_error(r, argv[0], error);

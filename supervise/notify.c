@@ -56,7 +56,6 @@ int notify_send(int listener, uint64_t id, struct verdict verdict)
 		response.error = (int32_t)verdict.value;
 		break;
 	case VERDICT_LATER:
-	case VERDICT_DROP:
 		return 0;
 	}
 	return ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 ? -errno : 0;

@@ -17,7 +17,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "core/fd.h"
 #include "supervise/gate.h"
 
 enum {
@@ -68,7 +67,7 @@ static void pending_finish(struct pending *pending, int code)
 	uint64_t id = pending->id;
 	bool caller_left = pending->cancelled && pending->cancel_code == 0;
 
-	fd_close(&pending->socket);
+	close_guarded(&pending->socket);
 	slot_give(pending);
 	if (!caller_left)
 		respond(gate, id, code < 0 ? verdict_errno(code) : verdict_value(0));
@@ -286,7 +285,7 @@ struct verdict pending_connect(struct gate *gate, const struct call *call, int s
 	int flags;
 
 	if (pending == NULL) {
-		close(socket);
+		close_guarded(&socket);
 		return verdict_errno(-ENOBUFS);
 	}
 	*pending = (struct pending){

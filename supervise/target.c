@@ -17,6 +17,9 @@
 #include "core/fd.h"
 #include "supervise/gate.h"
 
+/* All of it: supplementary groups stand before the signals, and a long list must not hide them. */
+enum { STATUS_SIZE = 16384 };
+
 void target_init(struct gate *gate)
 {
 	for (size_t i = 0; i < PIDFDS_MAX; i++)
@@ -52,7 +55,7 @@ static uint64_t status_field(const char *status, const char *name, int base)
  */
 static int pidfd_open_thread(struct gate *gate, pid_t tid)
 {
-	char status[2048];
+	char status[STATUS_SIZE];
 	int fd, r;
 
 	if (gate->rules->pidfd_thread)
@@ -85,24 +88,40 @@ static int pidfd_find(struct gate *gate, pid_t tid, struct pidfd_slot **found)
 	return fd;
 }
 
+static void pidfds_forget(struct gate *gate)
+{
+	for (size_t i = 0; i < PIDFDS_MAX; i++)
+		pidfd_forget(&gate->pidfds[i]);
+}
+
+static bool code_is_shortage(int code)
+{
+	return code == -EMFILE || code == -ENFILE || code == -ENOMEM;
+}
+
 int target_socket(struct gate *gate, const struct call *call, int number)
 {
-	/* Twice at the most: the kept pidfd may be that of a process which had this number before. */
+	int r = -ESRCH;
+
+	/* Twice at the most: the kept pidfd may be that of a process which had this number before. A caller that has
+	 * left needs no answer, and gets one that nobody takes. */
 	for (int attempt = 0; attempt < 2; attempt++) {
 		struct pidfd_slot *slot;
 		int pidfd = pidfd_find(gate, call->tid, &slot);
-		int fd;
+		int fd = pidfd < 0 ? pidfd : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
 
-		if (pidfd < 0)
-			return pidfd == -EMFILE || pidfd == -ENFILE ? -ENOBUFS : -ESTALE;
-		fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
 		if (fd >= 0)
 			return fd;
-		if (errno != ESRCH)
-			return errno == EMFILE || errno == ENFILE ? -ENOBUFS : -errno;
-		pidfd_forget(slot);
+		r = pidfd < 0 ? pidfd : -errno;
+		if (!code_is_shortage(r) && r != -ESRCH)
+			return r;
+		/* Ours may be full of pidfds of processes that have gone. */
+		if (code_is_shortage(r))
+			pidfds_forget(gate);
+		else
+			pidfd_forget(slot);
 	}
-	return -ESTALE;
+	return code_is_shortage(r) ? -ENOBUFS : -EPERM;
 }
 
 int target_read(struct gate *gate, const struct call *call, uint64_t from, void *to, size_t size)
@@ -121,10 +140,17 @@ int target_read(struct gate *gate, const struct call *call, uint64_t from, void 
 	return n == (ssize_t)size ? 0 : -EFAULT;
 }
 
+bool target_is_stopped(struct gate *gate, pid_t pid)
+{
+	char status[STATUS_SIZE];
+
+	return status_read(gate, pid, status, sizeof(status)) == 0 && strstr(status, "\nState:\tT") != NULL;
+}
+
 /* A signal that waits for the whole process may be taken by any of its threads. */
 int target_signals(struct gate *gate, pid_t tid, struct target_signals *signals)
 {
-	char status[2048];
+	char status[STATUS_SIZE];
 	uint64_t own, shared, handled;
 	int r = status_read(gate, tid, status, sizeof(status));
 
