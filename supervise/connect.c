@@ -14,36 +14,43 @@
 #include "core/fd.h"
 #include "supervise/gate.h"
 
-static void wait_end(int signal)
+/* A timer that is armed and disarmed around every call costs two more calls; so it is left running while there is
+ * work, and its own handler stops it after a few ticks that nobody needed. */
+enum { TICKS_UNUSED_MAX = 5 };
+static volatile sig_atomic_t guard_running, ticks_unused;
+
+static void guard_tick(int signal)
 {
+	static const struct itimerval never;
+
 	(void)signal;
+	if (++ticks_unused > TICKS_UNUSED_MAX && setitimer(ITIMER_REAL, &never, NULL) == 0)
+		guard_running = 0;
+}
+
+/* In front of a call that may sleep: from here on a signal comes every millisecond. Repeating, because the first one
+ * may come before the sleep begins. */
+static void guard_arm(void)
+{
+	static const struct itimerval every_millisecond = {{0, 1000}, {0, 1000}};
+
+	/* The handler may stop the timer between any two lines here; before the first it is told not to. */
+	ticks_unused = 0;
+	if (!guard_running && setitimer(ITIMER_REAL, &every_millisecond, NULL) == 0)
+		guard_running = 1;
 }
 
 int connect_guard_init(void)
 {
-	struct sigaction action = {.sa_handler = wait_end}; /* no SA_RESTART: connect must return */
+	struct sigaction action = {.sa_handler = guard_tick}; /* no SA_RESTART: connect must return */
 	sigset_t alarm_only;
 
+	guard_running = 0;
 	if (sigaction(SIGALRM, &action, NULL) < 0)
 		return -errno;
 	sigemptyset(&alarm_only);
 	sigaddset(&alarm_only, SIGALRM);
 	return sigprocmask(SIG_UNBLOCK, &alarm_only, NULL) < 0 ? -errno : 0;
-}
-
-/* Repeating: the first signal may come before the wait begins. */
-static void guard_arm(void)
-{
-	static const struct itimerval armed = {{0, 1000}, {0, 1000}};
-
-	setitimer(ITIMER_REAL, &armed, NULL);
-}
-
-static void guard_disarm(void)
-{
-	static const struct itimerval disarmed;
-
-	setitimer(ITIMER_REAL, &disarmed, NULL);
 }
 
 int connect_guarded(int socket, const struct sockaddr_storage *address, socklen_t size, bool *raced)
@@ -52,7 +59,6 @@ int connect_guarded(int socket, const struct sockaddr_storage *address, socklen_
 
 	guard_arm();
 	r = connect(socket, (const struct sockaddr *)address, size) < 0 ? -errno : 0;
-	guard_disarm();
 	*raced = r == -EINTR;
 	return r == -EINTR ? -EINPROGRESS : r;
 }
@@ -63,5 +69,4 @@ void close_guarded(int *socket)
 		return;
 	guard_arm();
 	fd_close(socket); /* an interrupted close has closed: close(2), "Dealing with error returns" */
-	guard_disarm();
 }

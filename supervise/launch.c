@@ -140,11 +140,11 @@ static __attribute__((noreturn)) void child_main(const struct child *child)
 	child_fail(child, command_exec(child->command), "exec");
 }
 
-static void child_stopped(struct launch *launch)
+/* Whoever waits for us is to see that the terminal has stopped the command; it goes on when we are told to. A
+ * SIGSTOP is between processes, and where it has gone on already the tree must not lose its supervisor. */
+static void child_stopped(struct launch *launch, int signal)
 {
-	/* Whoever waits for us is to see that the command has stopped; it goes on when we are told to. It may have
-	 * gone on already: then the tree must not lose its supervisor. */
-	if (!target_is_stopped(&launch->gate, launch->child))
+	if (signal == SIGSTOP || !target_is_stopped(&launch->gate, launch->child))
 		return;
 	kill(getpid(), SIGSTOP);
 	kill(launch->child, SIGCONT);
@@ -156,7 +156,7 @@ static void child_look(struct launch *launch)
 
 	while (!launch->ended && waitpid(launch->child, &status, WNOHANG | WUNTRACED) > 0) {
 		if (WIFSTOPPED(status)) {
-			child_stopped(launch);
+			child_stopped(launch, WSTOPSIG(status));
 			continue;
 		}
 		launch->ended = true;
@@ -242,6 +242,17 @@ static ssize_t children_list(struct launch *launch, char *children, size_t room)
 	return size;
 }
 
+/* A whole group dies at once, with what it was about to fork; ours is also the caller's. */
+static bool orphan_kill(pid_t pid)
+{
+	pid_t group = getpgid(pid);
+
+	if (group > 1 && group != getpgrp())
+		kill(-group, SIGKILL);
+	kill(pid, SIGKILL);
+	return waitpid(pid, NULL, WNOHANG) > 0;
+}
+
 /* Orphans of the tree come to us, the subreaper, as their parents die: round by round until none is left. False
  * when there still are some after seconds: they fork faster than they can be named. */
 static bool tree_kill(struct launch *launch)
@@ -257,8 +268,7 @@ static bool tree_kill(struct launch *launch)
 		if (size <= 0)
 			return size == 0;
 		for (long pid = strtol(at, &end, 10); end != at && *end != '\0'; pid = strtol(at, &end, 10)) {
-			kill((pid_t)pid, SIGKILL);
-			reaped |= waitpid((pid_t)pid, NULL, WNOHANG) > 0;
+			reaped |= orphan_kill((pid_t)pid);
 			at = end;
 		}
 		if (!reaped)

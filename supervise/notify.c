@@ -36,9 +36,20 @@ int notify_recv(int listener, struct call *call)
 	return 0;
 }
 
+/* The guard's ticks (connect.c) interrupt these two before they have done anything, and an answer must not get
+ * lost. */
+static int notify_ioctl(int listener, unsigned long request, void *argument)
+{
+	int r;
+
+	while ((r = ioctl(listener, request, argument)) < 0 && errno == EINTR)
+		;
+	return r < 0 ? -errno : 0;
+}
+
 int notify_valid(int listener, uint64_t id)
 {
-	return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) < 0 ? -errno : 0;
+	return notify_ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
 }
 
 int notify_send(int listener, uint64_t id, struct verdict verdict)
@@ -58,7 +69,7 @@ int notify_send(int listener, uint64_t id, struct verdict verdict)
 	case VERDICT_LATER:
 		return 0;
 	}
-	return ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 ? -errno : 0;
+	return notify_ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
 /* The answer wakes the caller on this CPU at once: 5 us a round trip where it was 46. */
