@@ -47,7 +47,8 @@ static const struct feature features[] = {
          "threads with descriptors of their own (6.9); refused without"},
 	{"io-uring", has_io_uring, false,
          "net-allow with addresses: slow connects cost the supervisor nothing"},
-	{"ptrace-access", has_ptrace, true, "net-allow with addresses: kernel.yama.ptrace_scope of 0 or 1"},
+	{"ptrace-access", has_ptrace, true,
+         "net-allow with addresses: kernel.yama.ptrace_scope of 0, or 1 for sluice run"},
 	{"not-confined-yet", has_fresh, false, "net-allow with addresses inside another sandbox"},
 };
 

@@ -26,7 +26,8 @@ int help_main(int argc, char *argv[]);
  * --help, what is to be said has been said and *exit_code is set; then NULL. */
 sl_policy *options_read(int argc, char *argv[], int *rest, int *exit_code);
 
-void options_print(FILE *out); /* the table, as --help shows it */
+void options_print(FILE *out);    /* the table, as --help shows it */
+void options_markdown(FILE *out); /* the same as a Markdown table: README.md holds it */
 void usage_print(FILE *out);
 
 #endif

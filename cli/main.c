@@ -9,13 +9,20 @@ const struct subcommand subcommands[] = {
 	{"run", "[options] -- command...", "run a command confined", run_main},
 	{"explain", "[options]", "print the plan that these options make, and run nothing", explain_main},
 	{"check", "[--json]", "what this kernel offers, and what each feature is needed for", check_main},
-	{"help", "", "this text, and all options", help_main},
+	{"help", "[--markdown]", "this text and all options, or the options as a Markdown table", help_main},
 };
 const size_t subcommand_count = sizeof(subcommands) / sizeof(subcommands[0]);
 
 int help_main(int argc, char *argv[])
 {
-	(void)argc, (void)argv;
+	if (argc == 2 && strcmp(argv[1], "--markdown") == 0) {
+		options_markdown(stdout);
+		return 0;
+	}
+	if (argc > 1) {
+		fprintf(stderr, "sluice: help takes --markdown and nothing else, not %s\n", argv[1]);
+		return EXIT_SLUICE;
+	}
 	usage_print(stdout);
 	fputs("\noptions of run and explain:\n", stdout);
 	options_print(stdout);

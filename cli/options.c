@@ -91,6 +91,7 @@ sl_policy *options_read(int argc, char *argv[], int *rest, int *exit_code)
 		return NULL;
 	}
 	words_build(&words);
+	argv[0] = "sluice"; /* what getopt_long(3) begins its messages with */
 	while ((found = getopt_long(argc, argv, words.shorts, words.longs, NULL)) != -1) {
 		*exit_code = option_apply(policy, found, argv);
 		if (*exit_code >= 0) {
@@ -111,6 +112,39 @@ void options_print(FILE *out)
 		snprintf(name, sizeof(name), "%s--%s%s%s", option->letter == 0 ? "    " : letter, option->key,
 		         option->arg == NULL ? "" : " ", option->arg == NULL ? "" : option->arg);
 		fprintf(out, "  %-32s %s\n", name, option->help);
+	}
+}
+
+/* A bar would end the cell, a star begin emphasis; between backticks, and in code, the star is literal. */
+static void cell_print(const char *text, bool code, FILE *out)
+{
+	for (; *text != '\0'; text++) {
+		code ^= *text == '`';
+		if (*text == '|' || (*text == '*' && !code))
+			fputc('\\', out);
+		fputc(*text, out);
+	}
+}
+
+void options_markdown(FILE *out)
+{
+	fputs("| option | what it does |\n|---|---|\n", out);
+	for (size_t row = 0; row < OPTION_COUNT; row++) {
+		const struct option_row *option = &option_rows[row];
+
+		fputs("| ", out);
+		if (option->letter != 0)
+			fprintf(out, "`-%c`, ", option->letter);
+		fprintf(out, "`--%s", option->key);
+		if (option->arg != NULL) {
+			fputc(' ', out);
+			cell_print(option->arg, true, out);
+		}
+		fputs("` | ", out);
+		cell_print(option->help, false, out);
+		if (option->older != NULL)
+			fprintf(out, " (also `--%s`)", option->older);
+		fputs(" |\n", out);
 	}
 }
 

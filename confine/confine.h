@@ -15,7 +15,7 @@ void kernel_probe(struct kernel *kernel);
 /* May this descriptor of ours go into a sandbox? -EPERM with its name for what passes the walls. */
 int preflight_descriptor(int fd, sl_error *error);
 
-/* Is there anything in this process that would void the walls (security.md, 1.5)? *threads says how many
+/* Is there anything in this process that would void the walls? *threads says how many
  * there are. -EPERM names what is in the way; -errno when /proc cannot be read: not looking is not passing.
  */
 int preflight_check(const struct plan *plan, const struct kernel *kernel, unsigned *threads, sl_error *error);
@@ -56,7 +56,7 @@ int capabilities_drop(void);
  * it to hold all that the target's holds. -errno. */
 int capabilities_suspend(uint64_t needed);
 
-/* The point of no return: no_new_privs, Landlock, capabilities, limits, filter, in this order.
+/* The point of no return: limits, no_new_privs, Landlock, capabilities, filter, in this order.
  * Async-signal-safe. Returns the listener for a supervised plan, else 0; on failure -errno, *step says at
  * what, and *raised whether anything is up already. */
 struct walls {

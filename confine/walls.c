@@ -20,8 +20,10 @@ static int limits_apply(const struct plan *plan)
 	/* Never up: the limit that is there may be somebody else's wall. */
 	if (now.rlim_max < limit.rlim_max)
 		limit.rlim_max = now.rlim_max;
-	if (limit.rlim_cur > limit.rlim_max)
-		limit.rlim_cur = limit.rlim_max;
+	if (now.rlim_cur < limit.rlim_cur)
+		limit.rlim_cur = now.rlim_cur;
+	if (now.rlim_cur == limit.rlim_cur && now.rlim_max == limit.rlim_max)
+		return 0;
 	return setrlimit(RLIMIT_FSIZE, &limit) < 0 ? -errno : 0;
 }
 
@@ -45,18 +47,19 @@ int walls_raise(const struct walls *walls, bool *raised, const char **step)
 	int r;
 
 	*raised = false;
+	*step = "max-file-size (an outer confinement may have fixed it)";
+	if ((r = limits_apply(walls->plan)) < 0)
+		return r;
 	*step = "no_new_privs";
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
+	*raised = walls->plan->limit_file_size;
 	*step = "landlock_restrict_self";
 	if (syscall(SYS_landlock_restrict_self, walls->ruleset, restrict_flags) < 0)
 		return -errno;
 	*raised = true;
 	*step = "capabilities";
 	if ((r = capabilities_drop()) < 0)
-		return r;
-	*step = "setrlimit";
-	if ((r = limits_apply(walls->plan)) < 0)
 		return r;
 	/* Last, or it would judge the calls above. */
 	*step = "seccomp filter";

@@ -101,6 +101,7 @@ static const char *const slot_arguments[SLOT_COUNT][3] = {
 	[SLOT_GETSOCKOPT] = {"fd", "level", "name"},
 	[SLOT_SENDMSG] = {"fd", "message", "flags"},
 	[SLOT_CLONE] = {"flags"},
+	[SLOT_UNSHARE] = {"flags"},
 	[SLOT_SECCOMP] = {"operation", "flags"},
 	[SLOT_PRCTL] = {"option", "arg2"},
 	[SLOT_PRLIMIT64] = {"pid", "resource", "new_limit"},

@@ -22,7 +22,7 @@ struct answer {
 };
 
 /* One comparison of the low 32 bits of an argument. The kernel truncates int arguments to those, so a
- * comparison of 64 could be walked around by setting an upper bit (security.md, 2.11). */
+ * comparison of 64 could be walked around by setting an upper bit (docs/filter.md). */
 enum arg_compare {
 	ARG_EQ,      /* (arg & mask) == value */
 	ARG_NE,      /* (arg & mask) != value */

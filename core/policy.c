@@ -233,7 +233,7 @@ void sl_policy_free(sl_policy *policy)
 
 sl_policy *sl_policy_copy(const sl_policy *policy)
 {
-	sl_policy *copy = sl_policy_new();
+	sl_policy *copy = policy == NULL ? NULL : sl_policy_new();
 
 	for (size_t option = 0; copy != NULL && option < OPTION_COUNT; option++) {
 		const struct value_list *list = &policy->values[option];

@@ -1,5 +1,5 @@
 /* What the filter says to a call by its arguments. Each table reads from top to bottom; the reasons are
- * those of security.md, part 2.8 and 4. */
+ * in docs/filter.md. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -160,7 +160,13 @@ static const struct arg_rule clone_rules[] = {
          "a thread with descriptors of its own: this kernel cannot name it (PIDFD_THREAD)"},
 };
 
-/* A second listener would answer for the first once that is gone (security.md, E32). */
+/* CLONE_THREAD alone changes nothing and tells whether there are other threads: unshare(2), EINVAL. A second
+ * confinement asks that, where /proc is out of reach. */
+static const struct arg_rule unshare_rules[] = {
+	{{IS(0, CLONE_THREAD)}, 1, ALLOW, "CLONE_THREAD: asks, and changes nothing"},
+};
+
+/* A second listener would answer for the first once that is gone. */
 static const struct arg_rule seccomp_rules[] = {
 	{{IS(0, SL_QUERY_OPERATION)}, 1, REFUSE(SL_UNDER_GATE), "asked by Sluice: under a supervisor"},
 	{{IS(0, SL_QUERY_OPERATION)}, 1, REFUSE(SL_UNDER_FILTER), "asked by Sluice: under a filter"},
@@ -261,13 +267,16 @@ static const struct slot_plan defaults[SLOT_COUNT] = {
                          "families and protocols that a rule can name"},
 	[SLOT_SOCKETPAIR] = {RULES(socketpair_rules), REFUSE(EAFNOSUPPORT), "pairs that stay connected"},
 	[SLOT_CONNECT] = {.otherwise = ALLOW, .why = "Landlock decides by port"},
-	[SLOT_LISTEN] = {.otherwise = ALLOW, .why = "net-allow-bind is granted"},
+	[SLOT_LISTEN] =
+		{.otherwise = ALLOW,
+                 .why = "binds or unix sockets are granted; TCP that was not bound takes any port, which Landlock does not see"},
 	[SLOT_SETSOCKOPT] = {RULES(setsockopt_rules), ALLOW, "options that re-route an allowed connection"},
 	[SLOT_GETSOCKOPT] = {RULES(getsockopt_rules), ALLOW, "options that connect"},
 	[SLOT_SENDTO] = {RULES(sendto_rules), ALLOW, "sends that connect"},
 	[SLOT_SENDMSG] = {RULES(sendmsg_rules), ALLOW, "sends that connect"},
 	[SLOT_SENDMMSG] = {RULES(sendmmsg_rules), ALLOW, "sends that connect"},
 	[SLOT_CLONE] = {RULES(clone_rules), ALLOW, "new processes in the same namespaces"},
+	[SLOT_UNSHARE] = {RULES(unshare_rules), REFUSE(EPERM), "namespaces carry capabilities"},
 	[SLOT_SECCOMP] = {RULES(seccomp_rules), ALLOW, "filters on top may only narrow"},
 	[SLOT_PRCTL] = {RULES(prctl_rules), ALLOW, "process attributes"},
 	[SLOT_PRLIMIT64] = {RULES(prlimit_rules), ALLOW, "own limits only"},

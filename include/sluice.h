@@ -46,29 +46,33 @@ SL_EXPORT int sl_policy_set(sl_policy *policy, const char *key, const char *valu
 
 /* Write the plan for this policy on this kernel to `out`: processes, Landlock rules, the filter as
  * pseudo-code, the calls that are trapped and why, the address table, and the descriptors that are
- * open now. Changes nothing. Errors: those of sl_confine_self() that the plan alone can tell, -EIO. */
+ * open now. Confines nothing; freezes the policy. Errors: those of sl_confine_self() that the plan alone
+ * can tell, -EIO. */
 SL_EXPORT int sl_policy_explain(const sl_policy *policy, FILE *out, sl_error *error);
 
 /* Lock the calling process in, for good: landlock(7), seccomp(2). Pid, parent, children, descriptors,
- * signal mask and dispositions, environment and stdio stay as they are; no_new_privs is set. Children
- * that run already are not confined; those made later are.
+ * signal mask and dispositions, environment and stdio stay as they are. no_new_privs is set, a privileged
+ * process loses the capabilities that lead around the walls (sluice-policy(5) lists what it keeps), and
+ * max-file-size lowers RLIMIT_FSIZE. Children that run already are not confined; those made later are.
  *
- * A policy with address rules needs a supervisor: one more process, in a session of its own, which
- * never shows up in wait(2) without __WALL, and ends with the last confined process.
+ * A policy with address rules needs a supervisor: one more process, in a session of its own, which wait(2)
+ * shows only to who asks for __WALL or __WCLONE, and which ends with the last confined process.
  *
  * May be called again to narrow further, as long as that needs no second supervisor.
  *
- * Until the walls go up a failure leaves the process unconfined and unchanged, except that
- * no_new_privs may be set:
- *   -EINVAL     contradictory policy; message says which keys
- *   -ENOENT, -EACCES, ...  a path that cannot be opened; the message names it
+ * Nothing is confined, and nothing but no_new_privs may have changed, after these:
+ *   -EINVAL     contradictory policy; the message says which keys
+ *   -E2BIG      more names in deny-syscall than the filter takes
+ *   -ENOENT, -EACCES, -ELOOP, -EXDEV, ...  a path that cannot be opened, or that a symbolic link below an
+ *               fs-write directory would choose; the message names it
  *   -ENOTSUP    this kernel lacks a protection that is wanted; the message names both
- *   -EBUSY      a second supervisor would be needed
+ *   -EBUSY      a second supervisor would be needed, or another program supervises this process
  *   -EPERM      the pre-flight found something that voids the walls: other threads that cannot be
  *               confined, a tracer, an io_uring or userfaultfd descriptor, with strict-fds any other
- *   -ENOMEM, -EMFILE, -EAGAIN  resources
- * A failure after that (-ECONNRESET: the supervisor died while it took over) leaves the process
- * confined, with every supervised call failing. Treat any failure as a reason to exit. */
+ *   -ENOMEM, -EMFILE, -EAGAIN, -EIO  resources, /proc
+ * A failure whose message begins with "confined, but" leaves the process confined, at least in part, and
+ * every supervised call failing: the supervisor died (-ECONNRESET), was silent for ten seconds (-ETIMEDOUT)
+ * or cannot reach this process. Treat any failure as a reason to exit. */
 SL_EXPORT int sl_confine_self(const sl_policy *policy, sl_error *error);
 
 #ifdef __cplusplus

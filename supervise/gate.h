@@ -57,7 +57,7 @@ static inline struct verdict verdict_value(int64_t value)
 	return (struct verdict){.kind = VERDICT_VALUE, .value = value};
 }
 
-/* `code` is a negative errno: the kernel would take a positive one for a result (security.md, E02i). */
+/* `code` is a negative errno: the kernel would take a positive one for a result. */
 static inline struct verdict verdict_errno(int code)
 {
 	return (struct verdict){.kind = VERDICT_ERRNO, .value = code < 0 ? code : -EIO};

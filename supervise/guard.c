@@ -41,6 +41,7 @@ static const struct filter_allow rows[] = {
 	{SYS_connect, NULL, 0},
 	{SYS_listen, NULL, 0},
 	{SYS_bind, NULL, 0},
+	{SYS_shutdown, NULL, 0},
 	{SYS_getsockname, NULL, 0},
 	{SYS_io_uring_enter, NULL, 0},
 	{SYS_getsockopt, NULL, 0},

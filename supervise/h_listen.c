@@ -31,6 +31,20 @@ static int bound_port(int socket, uint16_t *port)
 	return 0;
 }
 
+/* A port that connect(2) had taken may go back to the kernel between the look and the listen; then what listens now
+ * is not what was looked at, and must not. */
+static int listen_verified(const struct port_set *granted, int socket, int backlog)
+{
+	uint16_t port = 0;
+
+	if (listen(socket, backlog) < 0)
+		return -errno;
+	if (port_set_has(granted, 0) || (bound_port(socket, &port) == 0 && port_set_has(granted, port)))
+		return 0;
+	shutdown(socket, SHUT_RDWR);
+	return -EACCES;
+}
+
 static int listen_allowed(const struct port_set *granted, int socket, int family)
 {
 	uint16_t port = 0;
@@ -57,11 +71,14 @@ struct verdict handle_listen(struct gate *gate, const struct call *call)
 		return verdict_errno(-ESTALE);
 	if ((r = socket_kind(socket, &kind)) < 0)
 		return verdict_errno(r);
-	if (socket_is_tcp(&kind))
+	if (socket_is_tcp(&kind)) {
 		r = listen_allowed(gate->rules->bind_ports, socket, kind.domain);
-	else if (kind.domain != AF_UNIX || !gate->rules->unix_any)
+		if (r == 0)
+			r = listen_verified(gate->rules->bind_ports, socket, (int)call->args[1]);
+	} else if (kind.domain != AF_UNIX || !gate->rules->unix_any) {
 		r = -EACCES;
-	if (r == 0 && listen(socket, (int)call->args[1]) < 0)
+	} else if (listen(socket, (int)call->args[1]) < 0) {
 		r = -errno;
+	}
 	return r < 0 ? verdict_errno(r) : verdict_value(0);
 }

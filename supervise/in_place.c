@@ -101,11 +101,13 @@ static void supervisor_dismiss(struct supervisor *supervisor)
 	waitpid(supervisor->pid, NULL, __WCLONE);
 }
 
-static int walls_error(sl_error *error, int code, const char *step)
+static int walls_error(sl_error *error, int code, bool confined, const char *step)
 {
 	if (code == -ECONNRESET)
-		return error_set(error, code, "%s: it died while it took over", step);
-	return error_errno(error, code, "%s", step);
+		error_set(error, code, "%s: it died while it took over", step);
+	else
+		error_errno(error, code, "%s", step);
+	return confined ? error_wrap(error, code, "confined, but") : code;
 }
 
 static int confine_supervised(struct prepared *prepared, bool all_threads, sl_error *error)
@@ -122,7 +124,7 @@ static int confine_supervised(struct prepared *prepared, bool all_threads, sl_er
 		walls = (struct walls){&prepared->plan, prepared->ruleset, &prepared->filter, all_threads};
 		r = handover_target(supervisor.control, &walls, prepared->rules.nonce, &confined, &step);
 		if (r < 0)
-			walls_error(error, r, step);
+			walls_error(error, r, confined, step);
 	}
 	/* Behind the walls kill(2) does not reach it any more, nor need it: it reads end of file. */
 	if (r < 0 && !confined)
@@ -141,9 +143,8 @@ static int confine_alone(struct prepared *prepared, bool all_threads, sl_error *
 	if ((r = prepare_walls(prepared, 0, error)) < 0)
 		return r;
 	walls = (struct walls){&prepared->plan, prepared->ruleset, &prepared->filter, all_threads};
-	if ((r = walls_raise(&walls, &raised, &step)) < 0)
-		return error_errno(error, r, "%s", step);
-	return 0;
+	r = walls_raise(&walls, &raised, &step);
+	return r < 0 ? walls_error(error, r, raised, step) : 0;
 }
 
 /* The app's handlers must not run half way: they would meet a gate that nobody serves yet. */

@@ -73,13 +73,13 @@ static void pending_finish(struct pending *pending, int code)
 		respond(gate, id, code < 0 ? verdict_errno(code) : verdict_value(0));
 }
 
-/* ONESHOT: a socket that is closed by us and kept by the target stays in the set, and must not fire again. */
+/* ONESHOT: each time it fires, the connect that follows says whether to wait again. */
 static void wait_start(struct pending *pending, int operation)
 {
 	struct epoll_event event = {.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = ring_key(pending)};
 
 	if (epoll_ctl(pending->gate->waits, operation, pending->socket, &event) < 0)
-		pending_finish(pending, errno == EEXIST ? -EALREADY : -ENOBUFS);
+		pending_finish(pending, -ENOBUFS);
 }
 
 static void wait_end(struct pending *pending, int code)
