@@ -90,6 +90,7 @@ int check_main(int argc, char *argv[])
 		return EXIT_SLUICE;
 	}
 	kernel_probe(&kernel);
+	kernel_probe_gate(&kernel);
 	if (json && json_print(&kernel) < 0)
 		return EXIT_SLUICE;
 	if (!json)

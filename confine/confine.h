@@ -9,8 +9,9 @@
 #include "core/plan.h"
 #include "sluice.h"
 
-/* Ask the kernel by calls that must fail or that change nothing. */
+/* Ask the kernel by calls that must fail or that change nothing. The second adds what only a supervisor needs. */
 void kernel_probe(struct kernel *kernel);
+void kernel_probe_gate(struct kernel *kernel);
 
 /* May this descriptor of ours go into a sandbox? -EPERM with its name for what passes the walls. */
 int preflight_descriptor(int fd, sl_error *error);

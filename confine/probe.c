@@ -100,18 +100,20 @@ static bool capable(unsigned capability)
 
 void kernel_probe(struct kernel *kernel)
 {
-	*kernel = (struct kernel){
-		.landlock_abi = landlock_abi(),
-		.notify = action_available(SECCOMP_RET_USER_NOTIF),
-		.wait_killable = filter_flags_known(SECCOMP_FILTER_FLAG_NEW_LISTENER |
-	                                            SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV),
-		.sync_wake_up = release_at_least(6, 6),
-		.pidfd_getfd = syscall(SYS_pidfd_getfd, -1, 0, 0) < 0 && errno == EBADF,
-		.pidfd_thread = pidfd_thread_probe(),
-		.foreign_listener = listener_is_foreign(),
-		.io_uring = syscall(SYS_io_uring_setup, 1, NULL) < 0 && errno == EFAULT,
-		.yama = yama_scope(),
-		.ptrace_capable = capable(CAP_SYS_PTRACE),
-	};
+	*kernel = (struct kernel){.landlock_abi = landlock_abi()};
 	outer_filter_probe(kernel);
+}
+
+void kernel_probe_gate(struct kernel *kernel)
+{
+	kernel->notify = action_available(SECCOMP_RET_USER_NOTIF);
+	kernel->wait_killable =
+		filter_flags_known(SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+	kernel->sync_wake_up = release_at_least(6, 6);
+	kernel->pidfd_getfd = syscall(SYS_pidfd_getfd, -1, 0, 0) < 0 && errno == EBADF;
+	kernel->pidfd_thread = pidfd_thread_probe();
+	kernel->io_uring = syscall(SYS_io_uring_setup, 1, NULL) < 0 && errno == EFAULT;
+	kernel->yama = yama_scope();
+	kernel->ptrace_capable = capable(CAP_SYS_PTRACE);
+	kernel->foreign_listener = !kernel->under_filter && listener_is_foreign();
 }

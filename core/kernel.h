@@ -63,7 +63,8 @@ enum { SL_QUERY_OPERATION = 0x534c5543 };
 #define SL_UNDER_FILTER EISCONN
 #define SL_UNDER_GATE   EALREADY
 
-/* What this kernel gives this process; filled by kernel_probe() in confine/. */
+/* What this kernel gives this process; filled by kernel_probe() in confine/, from `notify` on only where a
+ * supervisor is wanted. */
 struct kernel {
 	int landlock_abi;      /* 0: none */
 	bool notify;           /* SECCOMP_RET_USER_NOTIF and its listener */

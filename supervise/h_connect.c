@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "core/fd.h"
@@ -31,6 +32,20 @@ static struct verdict connect_now(struct gate *gate, int *socket, const struct s
 	return r < 0 ? verdict_errno(r) : verdict_value(0);
 }
 
+/* The kernel looks at the state of the socket before it looks at what does not fit; but for an address without a
+ * family. tcp(7), TCP_INFO. */
+static int misfit_code(int socket, size_t size, int code)
+{
+	struct tcp_info info = {0};
+	socklen_t info_size = sizeof(info);
+
+	if (size < sizeof(sa_family_t) || getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &info_size) < 0)
+		return code;
+	if (info.tcpi_state == TCP_SYN_SENT || info.tcpi_state == TCP_SYN_RECV)
+		return -EALREADY;
+	return info.tcpi_state == TCP_CLOSE ? code : -EISCONN;
+}
+
 static struct verdict connect_tcp(struct gate *gate, const struct call *call, int *socket, int domain,
                                   const struct sockaddr_storage *given, size_t given_size)
 {
@@ -40,7 +55,7 @@ static struct verdict connect_tcp(struct gate *gate, const struct call *call, in
 	int flags, r = net_endpoint_read(domain, given, given_size, &endpoint);
 
 	if (r < 0)
-		return verdict_errno(r);
+		return verdict_errno(misfit_code(*socket, given_size, r));
 	if (r == NET_DISCONNECT)
 		return connect_now(gate, socket, given, (socklen_t)given_size);
 	if (!net_table_allows(gate->rules->table, &endpoint))

@@ -412,13 +412,15 @@ static int launch_supervised(struct prepared *prepared, const struct command *co
  * command finds its own as it would have. */
 static int stdio_occupy(void)
 {
-	int fd;
+	for (int fd = 0; fd < 3; fd++) {
+		int null;
 
-	while ((fd = guard_null()) >= 0 && fd < 3)
-		;
-	if (fd >= 0)
-		close(fd);
-	return fd < 0 ? fd : 0;
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		if ((null = guard_null()) < 0)
+			return null;
+	}
+	return 0;
 }
 
 int launch_run(const sl_policy *policy, char *const argv[], sl_error *error)

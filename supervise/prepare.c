@@ -29,8 +29,11 @@ static int plan_from_policy(struct prepared *prepared, const sl_policy *policy, 
 
 	if ((r = net_table_build((const char *const *)rules->items, rules->count, &prepared->table, &need,
 	                         error)) == 0 &&
-	    (r = bind_ports_collect(policy, &bind_ports, &net.bind_any, error)) == 0)
+	    (r = bind_ports_collect(policy, &bind_ports, &net.bind_any, error)) == 0) {
+		if (need.gate)
+			kernel_probe_gate(&prepared->kernel);
 		r = plan_build(&prepared->plan, policy, &net, &prepared->kernel, mode, error);
+	}
 	net_need_clear(&need);
 	port_set_clear(&bind_ports);
 	return r;

@@ -26,5 +26,6 @@ int explain_policy(const sl_policy *policy, enum plan_mode mode, FILE *out, sl_e
 /* What sluice check prints. */
 struct kernel;
 void kernel_probe(struct kernel *kernel);
+void kernel_probe_gate(struct kernel *kernel);
 
 #endif

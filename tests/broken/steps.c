@@ -1,0 +1,79 @@
+/* steps.h says what for. The supervisor's own walls leave it kill(2) and getpid(2), and no more is used. */
+#include "tests/broken/steps.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "confine/confine.h"
+#include "supervise/gate.h"
+
+struct strike *strike;
+
+const char *step_name(enum step step)
+{
+	static const char *const names[] = {
+#define STEP(name) #name,
+		STEPS(STEP)
+#undef STEP
+			"NONE"};
+
+	return names[step];
+}
+
+static void strike_at(enum step step, bool behind)
+{
+	pid_t self;
+
+	if (strike == NULL || strike->step != step || strike->behind != behind ||
+	    (self = getpid()) == strike->app || ++strike->passed != strike->nth)
+		return;
+	strike->struck = self;
+	kill(strike->victim == 0 ? self : strike->victim, strike->signal);
+}
+
+#define WRAP(type, step, name, parameters, arguments) \
+	type __real_##name parameters;                \
+	type __wrap_##name parameters;                \
+	type __wrap_##name parameters                 \
+	{                                             \
+		type result;                          \
+                                                      \
+		strike_at(STEP_##step, false);        \
+		result = __real_##name arguments;     \
+		strike_at(STEP_##step, true);         \
+		return result;                        \
+	}
+
+WRAP(int, GUARD_DETACH, guard_detach, (const int *keep, size_t count), (keep, count))
+WRAP(int, GATE_OPEN, gate_open, (struct gate * gate, const struct gate_rules *rules, int control),
+     (gate, rules, control))
+WRAP(int, HANDOVER_REPORT, handover_report, (int control, int status), (control, status))
+WRAP(int, HELPER_SENDS, fd_send, (int socket, int fd), (socket, fd))
+WRAP(int, FD_RECV, fd_recv, (int socket), (socket))
+WRAP(int, GUARD_LOCK, guard_lock, (const struct filter_program *program), (program))
+WRAP(int, NOTIFY_RECV, notify_recv, (int listener, struct call *call), (listener, call))
+WRAP(int, TARGET_SOCKET, target_socket, (struct gate * gate, const struct call *call, int number),
+     (gate, call, number))
+WRAP(int, TARGET_READ, target_read,
+     (struct gate * gate, const struct call *call, uint64_t from, void *to, size_t size),
+     (gate, call, from, to, size))
+WRAP(int, CONNECT_GUARDED, connect_guarded,
+     (int socket, const struct sockaddr_storage *address, socklen_t size, bool *raced),
+     (socket, address, size, raced))
+WRAP(struct verdict, PENDING_CONNECT, pending_connect,
+     (struct gate * gate, const struct call *call, int socket, const struct sockaddr_storage *address,
+      socklen_t size),
+     (gate, call, socket, address, size))
+WRAP(int, NOTIFY_SEND, notify_send, (int listener, uint64_t id, struct verdict verdict),
+     (listener, id, verdict))
+
+void __real_gate_listen(struct gate *gate, int listener);
+void __wrap_gate_listen(struct gate *gate, int listener);
+
+void __wrap_gate_listen(struct gate *gate, int listener)
+{
+	strike_at(STEP_GATE_LISTEN, false);
+	__real_gate_listen(gate, listener);
+	strike_at(STEP_GATE_LISTEN, true);
+}
