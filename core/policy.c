@@ -84,6 +84,16 @@ static int deny_check(const char *name, void *context)
 	return 0;
 }
 
+static int denials_check(const struct option_row *row, const char *value, sl_error *error)
+{
+	int r = names_check(row, value, error);
+
+	if (r < 0)
+		return r;
+	r = comma_each(value, deny_check, error);
+	return r == -ENOMEM ? error_errno(error, r, "%s", row->key) : r;
+}
+
 static int flag_check(const char *key, const char *value, sl_error *error)
 {
 	if (value == NULL || *value == '\0' || strcmp(value, "yes") == 0)
@@ -140,11 +150,8 @@ static int value_check(const struct option_row *row, const char *value, const st
 		return unix_check(row->key, value, error);
 	case OPTION_FDS:
 		return fd_check(row->key, value, error);
-	case OPTION_SYSCALLS: {
-		int r = names_check(row, value, error);
-
-		return r < 0 ? r : comma_each(value, deny_check, error);
-	}
+	case OPTION_SYSCALLS:
+		return denials_check(row, value, error);
 	case OPTION_GROUPS:
 		return names_check(row, value, error);
 	case OPTION_FLAG:
