@@ -2,8 +2,9 @@
  * the place of the tree's slots.
  *
  *     deny-syscall numbers    (if any)
- *     tree: foreign ABI, number -> allow | errno | jump to a block
+ *     tree: foreign ABI, number -> errno | jump to a block
  *     one block a slot
+ *     one block for all other numbers: known -> allow, else ENOSYS
  *
  * The kernel finds the numbers whose answer is always "allow" when the filter is loaded, and runs no code for
  * them: seccomp_cache_prepare() follows exactly the kinds of instructions used here.
@@ -128,10 +129,19 @@ static void emit_rules(struct assembler *to, const struct arg_rule *rules, size_
 	emit_answer(to, otherwise);
 }
 
+/* Numbers mean other calls there: a foreign ABI is an attack, whatever it calls. */
+static void emit_native_only(struct assembler *to)
+{
+	emit(to, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
+	emit(to, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	emit(to, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+}
+
 static void emit_denied(struct assembler *to, const struct plan *plan)
 {
 	if (plan->denied_count == 0)
 		return;
+	emit_native_only(to);
 	emit(to, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
 	for (size_t i = 0; i < plan->denied_count; i++) {
 		emit(to, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)plan->denied[i], 0, 1);
@@ -145,10 +155,29 @@ static bool is_slot(const struct sock_filter *instruction)
 	       (instruction->k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRACE;
 }
 
+/* Numbers that the tree does not hold: allowed if we know them, ENOSYS if a newer kernel added them. The known ones
+ * are few runs without a gap. */
+static void emit_others(struct assembler *to)
+{
+	emit(to, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+	for (size_t i = 0; i < syscall_count; i++) {
+		size_t first = i;
+
+		while (i + 1 < syscall_count && syscall_rows[i + 1].number == syscall_rows[i].number + 1)
+			i++;
+		/* Rising: what is below this run and was not in the one before is in the gap between them. */
+		emit(to, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)syscall_rows[first].number, 1, 0);
+		emit_answer(to, (struct answer){ANSWER_ERRNO, ENOSYS});
+		emit(to, BPF_JMP | BPF_JGT | BPF_K, (uint32_t)syscall_rows[i].number, 1, 0);
+		emit_answer(to, (struct answer){.kind = ANSWER_ALLOW});
+	}
+	emit_answer(to, (struct answer){ANSWER_ERRNO, ENOSYS});
+}
+
 /* "return slot n" becomes a jump, whose distance has 32 bits and so no limit, to the slot's block. */
 static void emit_tree(struct assembler *to, const struct plan *plan)
 {
-	size_t start = to->count, block[SLOT_COUNT];
+	size_t start = to->count, block[SLOT_COUNT + 1];
 
 	for (size_t i = 0; i < TREE_SIZE; i++)
 		emit(to, tree[i].code, tree[i].k, tree[i].jt, tree[i].jf);
@@ -156,6 +185,8 @@ static void emit_tree(struct assembler *to, const struct plan *plan)
 		block[slot] = to->count;
 		emit_rules(to, plan->slots[slot].rules, plan->slots[slot].count, plan->slots[slot].otherwise);
 	}
+	block[SLOT_COUNT] = to->count;
+	emit_others(to);
 	for (size_t i = start; i < start + TREE_SIZE && to->count <= PROGRAM_MAX; i++)
 		if (is_slot(&to->code[i]))
 			to->code[i] = (struct sock_filter){
@@ -233,9 +264,7 @@ int filter_assemble_allow(struct filter_program *program, const struct filter_al
 	*program = (struct filter_program){0};
 	if (r < 0)
 		return r;
-	emit(&to, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
-	emit(&to, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-	emit(&to, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+	emit_native_only(&to);
 	emit(&to, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
 	for (size_t i = 0; i < count; i++)
 		emit_allow_row(&to, &rows[i]);

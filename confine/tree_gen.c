@@ -2,8 +2,9 @@
  *
  * libseccomp makes a balanced tree and knows the foreign ABIs, and takes two milliseconds for a table of this
  * size: more than all else that starting a confined program costs. The tree depends on syscalls.def alone, so
- * it is made here once. Where arguments or the policy decide, it returns SECCOMP_RET_TRACE with the slot's
- * number: filter.c puts that slot's code in the place of that return.
+ * it is made here once. It holds what is not simply allowed; where arguments or the policy decide, it returns
+ * SECCOMP_RET_TRACE with the slot's number, and for all other numbers with SLOT_COUNT: filter.c puts code in the
+ * places of those returns. Each instruction less is a fifth of a microsecond less when the filter is loaded.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -19,7 +20,7 @@ static uint32_t row_action(const struct syscall_row *row)
 {
 	switch (row->kind) {
 	case SYSCALL_ALLOW:
-		return SCMP_ACT_ALLOW;
+		break;
 	case SYSCALL_ERRNO:
 		return SCMP_ACT_ERRNO((uint32_t)row->value);
 	case SYSCALL_SLOT:
@@ -33,8 +34,7 @@ static int rows_add(scmp_filter_ctx filter)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < syscall_count; i++) {
-		/* libseccomp refuses a rule that repeats the default action. */
-		if (row_action(&syscall_rows[i]) == SCMP_ACT_ERRNO(ENOSYS))
+		if (syscall_rows[i].kind == SYSCALL_ALLOW)
 			continue;
 		r = seccomp_rule_add_exact(filter, row_action(&syscall_rows[i]), syscall_rows[i].number, 0);
 	}
@@ -55,7 +55,7 @@ static int program_print(int memory)
 
 int main(void)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRACE(SLOT_COUNT));
 	int memory = memfd_create("tree", MFD_CLOEXEC);
 
 	if (filter == NULL || memory < 0 ||

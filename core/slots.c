@@ -111,6 +111,7 @@ static const struct arg_rule setsockopt_rules[] = {
 	OPTION_ROW(SOL_SOCKET, OPT_BINDTOIFINDEX, "SO_BINDTOIFINDEX"),
 	OPTION_ROW(SOL_SOCKET, OPT_SO_MARK, "SO_MARK"),
 	OPTION_ROW(SOL_SOCKET, 26, "SO_ATTACH_FILTER"),
+	OPTION_ROW(SOL_SOCKET, 27, "SO_DETACH_FILTER"),
 	OPTION_ROW(SOL_SOCKET, 50, "SO_ATTACH_BPF"),
 	OPTION_ROW(SOL_SOCKET, 51, "SO_ATTACH_REUSEPORT_CBPF"),
 	OPTION_ROW(SOL_SOCKET, 52, "SO_ATTACH_REUSEPORT_EBPF"),
@@ -243,9 +244,11 @@ static const struct arg_rule ioctl_rules[] = {
          "USERFAULTFD_IOC_NEW: pages that stall who reads them"},
 	{{MASKED(1, 0xffffff00, 0x4b00)}, 1, REFUSE(EPERM), "console keyboard and fonts"},
 	{{MASKED(1, 0xffffff00, 0x5600)}, 1, REFUSE(EPERM), "virtual terminals"},
+	{{IS(1, 0x890b)}, 1, REFUSE(EPERM), "SIOCADDRT"},
 	{{MASKED(1, 0xfffffff8, 0x8900)}, 1, ALLOW, "own socket"},
 	{{MASKED(1, 0xfffffffc, 0x8908)}, 1, ALLOW, "own socket"},
 	{{MASKED(1, 0xffffff00, 0x8900)}, 1, REFUSE(EPERM), "interfaces and routes of the host"},
+	{{MASKED(1, 0xffffff00, 0x8b00)}, 1, REFUSE(EPERM), "wireless interfaces"},
 };
 
 static const struct arg_rule personality_rules[] = {

@@ -1,0 +1,206 @@
+/* What starting a command costs: `true` from posix_spawn(3) to its end, bare, under `sluice run -s`, the same
+ * with a rule that needs a supervisor, and under bubblewrap with the whole file system bound read-only; and a
+ * program that opens and reads two thousand files, start included. Spawns are interleaved one by one; stdout
+ * is /dev/null.
+ *
+ * usage: bench_spawn SLUICE
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+
+enum { SPAWNS = 200, READS = 15, FILES = 2000, FILE_SIZE = 16384, ARGUMENTS = 20 };
+
+struct contender {
+	const char *name;
+	const char *argv[ARGUMENTS];
+	double us[SPAWNS];
+};
+
+/* The status of wait(2), -1 where nothing could be started; *ns from the spawn to the end. */
+static int spawn_timed(const char *const argv[], double *ns)
+{
+	posix_spawn_file_actions_t actions;
+	double start;
+	int r, status;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+	start = now_ns();
+	r = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
+	if (r != 0 || waitpid(pid, &status, 0) < 0)
+		status = -1;
+	*ns = now_ns() - start;
+	posix_spawn_file_actions_destroy(&actions);
+	return status;
+}
+
+/* `rounds` rounds, each of which begins with another contender; leaves us[] sorted. */
+static void contenders_run(struct contender *contenders, size_t count, size_t rounds)
+{
+	double ns;
+
+	for (size_t round = 0; round < rounds + 1; round++)
+		for (size_t i = 0; i < count; i++) {
+			struct contender *turn = &contenders[(round + i) % count];
+
+			if (spawn_timed(turn->argv, &ns) != 0)
+				die("%s does not run", turn->name);
+			if (round > 0) /* the first one warms up */
+				turn->us[round - 1] = ns / 1000;
+		}
+	for (size_t i = 0; i < count; i++)
+		median(contenders[i].us, rounds);
+}
+
+static double middle(const struct contender *contender, size_t rounds)
+{
+	return quantile(contender->us, rounds, 0.5);
+}
+
+static void spread_print(const struct contender *contender)
+{
+	printf("    %-46s min %.0f us, median %.0f us, p99 %.0f us\n", contender->name, contender->us[0],
+	       middle(contender, SPAWNS), quantile(contender->us, SPAWNS, 0.99));
+}
+
+enum { BARE, ALONE, SUPERVISED, BUBBLEWRAP, CONTENDERS };
+static struct contender trues[CONTENDERS] = {
+	[BARE] = {"true", {"true"}},
+	[ALONE] = {"sluice run -s -- true", {NULL, "run", "-s", "--", "true"}},
+	[SUPERVISED] = {"sluice run -s --net-allow 127.0.0.1:1 -- true",
+                        {NULL, "run", "-s", "--net-allow", "127.0.0.1:1", "--", "true"}},
+	[BUBBLEWRAP] = {"bwrap --ro-bind / / true", {"bwrap", "--ro-bind", "/", "/", "true"}},
+};
+
+static void above_bare_print(const struct contender *sluice)
+{
+	double bare = middle(&trues[BARE], SPAWNS), total = middle(sluice, SPAWNS);
+
+	row_print(&(struct row){
+		.what = sluice->name,
+		.unit = "us",
+		.bare = bare,
+		.sluice = total,
+		.ratio = text("+%.2f ms", (total - bare) / 1000),
+		.target = "< +1 ms",
+		.met = total - bare < 1000,
+	});
+}
+
+/* The peer's time stands where the floor's does in other rows. */
+static void peer_print(const char *what, double peer, double sluice)
+{
+	row_print(&(struct row){
+		.what = what,
+		.unit = "us",
+		.floor = peer,
+		.sluice = sluice,
+		.ratio = text("%.1f times less", peer / sluice),
+		.target = ">= 3",
+		.met = peer / sluice >= 3,
+	});
+}
+
+static void bubblewrap_print(const struct contender *sluice)
+{
+	double bare = middle(&trues[BARE], SPAWNS), peer = middle(&trues[BUBBLEWRAP], SPAWNS);
+	double total = middle(sluice, SPAWNS);
+
+	peer_print("    bubblewrap (in place of the floor)", peer, total);
+	peer_print("    the same, what is added to bare", peer - bare, total - bare);
+}
+
+static void spawns_measure(const char *sluice)
+{
+	double ns;
+	bool peer = spawn_timed(trues[BUBBLEWRAP].argv, &ns) == 0;
+	size_t count = peer ? CONTENDERS : CONTENDERS - 1;
+
+	trues[ALONE].argv[0] = trues[SUPERVISED].argv[0] = sluice;
+	contenders_run(trues, count, SPAWNS);
+	for (size_t i = ALONE; i <= SUPERVISED; i++) {
+		above_bare_print(&trues[i]);
+		if (peer)
+			bubblewrap_print(&trues[i]);
+	}
+	if (!peer)
+		puts("    bubblewrap: not measured, it does not run here");
+	for (size_t i = 0; i < count; i++)
+		spread_print(&trues[i]);
+}
+
+static char directory[] = "/tmp/sluice-bench.XXXXXX";
+
+static const char *file_name(unsigned number)
+{
+	return text("%s/%u", directory, number);
+}
+
+static void files_make(void)
+{
+	static char data[FILE_SIZE];
+
+	if (mkdtemp(directory) == NULL)
+		die("%s: %s", directory, strerror(errno));
+	for (unsigned i = 0; i < FILES; i++) {
+		int fd = open(file_name(i), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+		memset(data, (int)i, sizeof(data));
+		if (fd < 0 || write(fd, data, sizeof(data)) != FILE_SIZE)
+			die("%s: %s", file_name(i), strerror(errno));
+		close(fd);
+	}
+}
+
+static void files_remove(void)
+{
+	for (unsigned i = 0; i < FILES; i++)
+		unlink(file_name(i));
+	rmdir(directory);
+}
+
+#define READ_FILES "find", directory, "-type", "f", "-exec", "sha256sum", "{}", "+"
+
+static void reads_measure(const char *sluice)
+{
+	static struct contender both[] = {
+		{.name = "find", .argv = {READ_FILES}},
+		{.name = "sluice run find", .argv = {NULL, "run", "-s", "-r", directory, "--", READ_FILES}},
+	};
+	double ratio;
+
+	both[1].argv[0] = sluice;
+	contenders_run(both, 2, READS);
+	ratio = middle(&both[1], READS) / middle(&both[0], READS);
+	row_print(&(struct row){
+		.what = "find and sha256sum, 2,000 files of 16 KiB",
+		.unit = "us",
+		.bare = middle(&both[0], READS),
+		.sluice = middle(&both[1], READS),
+		.ratio = text("%.3f of bare", ratio),
+		.target = "<= 1.02",
+		.met = ratio <= 1.02,
+	});
+}
+
+int main(int argc, char *argv[])
+{
+	if (argc != 2)
+		die("usage: bench_spawn SLUICE");
+	spawns_measure(argv[1]);
+	files_make();
+	atexit(files_remove);
+	reads_measure(argv[1]);
+	return 0;
+}
