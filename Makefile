@@ -34,6 +34,8 @@ BENCHES     := $(patsubst %.c,$(B)/%,$(wildcard bench/bench_*.c))
 SO          := libsluice.so.$(VERSION)
 
 .PHONY: all demo check check-long check-asan bench fuzz lint install clean help deps
+# Its paths are those of this call.
+.PHONY: $(B)/sluice.pc
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -82,6 +84,8 @@ $(B)/$(SO): $(PIC_OBJECTS)
 $(B)/sluice: $(CLI_OBJECTS) $(B)/libsluice.a
 	$(Q)$(CC) $(STATIC) $^ $(SL_LDFLAGS) -lev -luring -ljansson -lm -o $@
 
+$(B)/sluice $(B)/httpd: $(if $(SANITIZE),$(B)/tests/common/sanitizers.o)
+
 $(B)/httpd: $(HTTPD_OBJECTS) $(B)/libsluice.a
 	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lm -lpthread -o $@
 
@@ -108,11 +112,12 @@ $(B)/tests/attack_race_control: SL_LDFLAGS += -Wl,--wrap=handle_connect,--wrap=p
         -Wl,--wrap=connect_guarded,--wrap=plan_build $(B)/libsluice.a
 
 # The same connects on a gate that lacks one kernel feature; a supervisor that is killed or stopped at a chosen step.
-$(B)/tests/live_connect_noring $(B)/tests/live_connect_nothread: SL_LDFLAGS += -Wl,--wrap=kernel_probe
+$(B)/tests/live_connect_noring $(B)/tests/live_connect_nothread: SL_LDFLAGS += -Wl,--wrap=kernel_probe_gate
 $(B)/tests/attack_supervisor: $(B)/tests/broken/steps.o
 $(B)/tests/attack_supervisor: SL_LDFLAGS += -Wl,--wrap=guard_detach,--wrap=gate_open,--wrap=handover_report \
-    -Wl,--wrap=fd_send,--wrap=fd_recv,--wrap=gate_listen,--wrap=guard_lock,--wrap=notify_recv,--wrap=target_socket \
-    -Wl,--wrap=target_read,--wrap=connect_guarded,--wrap=pending_connect,--wrap=notify_send
+    -Wl,--wrap=fd_send,--wrap=filter_load,--wrap=fd_write_all,--wrap=fd_recv,--wrap=gate_listen,--wrap=guard_lock \
+    -Wl,--wrap=notify_recv,--wrap=target_socket,--wrap=target_read,--wrap=connect_guarded \
+    -Wl,--wrap=pending_connect,--wrap=notify_send
 
 tests: $(TESTS)
 

@@ -12,6 +12,11 @@ int explain_main(int argc, char *argv[])
 
 	if (policy == NULL)
 		return code;
+	if (rest < argc) {
+		fprintf(stderr, "sluice: explain takes options only, not \"%s\"\n", argv[rest]);
+		sl_policy_free(policy);
+		return EXIT_SLUICE;
+	}
 	code = 0;
 	if (explain_policy(policy, PLAN_LAUNCH, stdout, &error) < 0) {
 		fprintf(stderr, "sluice: %s\n", error.message);

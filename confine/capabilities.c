@@ -14,9 +14,11 @@
 
 #define BIT(capability) (1ull << (capability))
 
-static const uint64_t kept = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) | BIT(CAP_KILL) |
-                             BIT(CAP_SETGID) | BIT(CAP_SETUID) | BIT(CAP_SETPCAP) |
-                             BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_IPC_LOCK);
+static const uint64_t kept = 0
+#define CAPABILITY(name) | BIT(CAP_##name)
+#include "core/capabilities.def"
+#undef CAPABILITY
+	;
 
 enum { CAPABILITIES_MAX = 64 };
 

@@ -246,7 +246,8 @@ static void processes_print(const struct plan *plan, FILE *out)
 		      out);
 	else
 		fputs("  sluice, the supervisor\n"
-		      "    the command, confined; whatever is left of its tree is killed when it ends\n",
+		      "    a keeper, which kills what is left of the tree when the command or the supervisor ends\n"
+		      "      the command, confined\n",
 		      out);
 	trapped_print(plan, out);
 }
@@ -259,6 +260,11 @@ static void descriptors_print(const struct plan *plan, FILE *out)
 	      out);
 	for (size_t i = 0; i < plan->keep_count; i++)
 		fprintf(out, " %d", plan->keep_fds[i]);
+	fputs("\n", out);
+	fputs("capabilities: none is gained; of those that are there, all are lost but", out);
+#define CAPABILITY(name) fputs(" " #name, out);
+#include "core/capabilities.def"
+#undef CAPABILITY
 	fputs("\n", out);
 	if (plan->limit_file_size)
 		fprintf(out, "limits: no file grows above %llu bytes\n",

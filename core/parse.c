@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 static int digits_parse(const char **text, uint64_t *number)
@@ -70,6 +71,7 @@ static int fraction_parse(const char **text, uint64_t *parts_per_billion)
 int size_parse(const char *text, uint64_t *size)
 {
 	uint64_t whole, billionths = 0;
+	bool fraction;
 	unsigned shift;
 	int r;
 
@@ -77,14 +79,15 @@ int size_parse(const char *text, uint64_t *size)
 		text++;
 	if ((r = digits_parse(&text, &whole)) < 0)
 		return r;
-	if (*text == '.' && (r = fraction_parse(&text, &billionths)) < 0)
+	fraction = *text == '.';
+	if (fraction && (r = fraction_parse(&text, &billionths)) < 0)
 		return r;
 	while (isspace((unsigned char)*text))
 		text++;
 	shift = suffix_shift(&text);
 	while (isspace((unsigned char)*text))
 		text++;
-	if (*text != '\0' || (billionths != 0 && shift == 0))
+	if (*text != '\0' || (fraction && shift == 0))
 		return -EINVAL;
 	if (shift != 0 && whole >> (64 - shift) != 0)
 		return -ERANGE;

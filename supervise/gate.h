@@ -159,6 +159,7 @@ int connect_guard_init(void);
 struct filter_program;
 int guard_assemble(struct filter_program *program);
 int guard_detach(const int *keep, size_t count);
+int guard_close_except(const int *keep, size_t count); /* and except 0 to 2; `keep` is unique and above 2 */
 int guard_descriptors(void); /* the soft limit up to the hard one; -EMFILE when that is too low */
 int guard_null(void);        /* /dev/null or as good; the caller's */
 int guard_stdio(int null);

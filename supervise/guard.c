@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -64,6 +65,7 @@ static const struct filter_allow rows[] = {
 	{SYS_wait4, NULL, 0},
 	{SYS_waitid, NULL, 0},
 	{SYS_kill, NULL, 0},
+	{SYS_pidfd_send_signal, NULL, 0},
 	{SYS_getpgid, NULL, 0},
 	{SYS_getpgrp, NULL, 0},
 };
@@ -101,15 +103,29 @@ static void signals_forget(void)
 		sigaction(number, &action, NULL);
 }
 
-/* Away from the program's terminal, session, directory and descriptors. `keep` is sorted, unique and above 2.
- */
-int guard_detach(const int *keep, size_t count)
+static int number_compare(const void *left, const void *right)
 {
-	int r, null, all[8] = {0, 1, 2};
+	const int *a = left, *b = right;
+
+	return (*a > *b) - (*a < *b);
+}
+
+int guard_close_except(const int *keep, size_t count)
+{
+	int all[8] = {0, 1, 2};
 
 	if (count > 5)
 		return -EINVAL;
 	memcpy(all + 3, keep, count * sizeof(*keep));
+	qsort(all, count + 3, sizeof(*all), number_compare);
+	return fd_close_except(all, count + 3);
+}
+
+/* Away from the program's terminal, session, directory and descriptors. */
+int guard_detach(const int *keep, size_t count)
+{
+	int null, r;
+
 	signals_forget();
 	setsid();
 	prctl(PR_SET_NAME, "sluice-gate", 0, 0, 0);
@@ -117,7 +133,7 @@ int guard_detach(const int *keep, size_t count)
 		return -errno;
 	if ((null = guard_null()) < 0 || (r = guard_stdio(null)) < 0)
 		return null < 0 ? null : r;
-	return fd_close_except(all, count + 3);
+	return guard_close_except(keep, count);
 }
 
 /* Each waiting call holds a socket. */

@@ -1,13 +1,12 @@
-/* `sluice run`: with address rules this process is the supervisor and the command's parent; without, it
- * becomes the command.
+/* `sluice run`: with address rules this process is the supervisor; without, it becomes the command.
  *
- *     sluice (supervisor, subreaper)          sluice = command (confined)
- *      +- command (confined)
- *          +- its tree
+ *     sluice (supervisor)                     sluice = command (confined)
+ *      +- keeper
+ *          +- command (confined)
  *
- * The supervisor stays in the command's process group, as a shell expects of a job, but takes no part in it:
- * it blocks what the terminal sends, passes on what people send with kill(1), stops when the command stops,
- * and ends with the command's status. What is left of the tree then has lost its gate and is killed.
+ * The supervisor stays in the command's process group, as a shell expects of a job, but takes no part in it: it
+ * blocks what the terminal sends, passes on what people send with kill(1), stops when the terminal stops the
+ * command, and ends with the command's status.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,21 +26,18 @@
 #include "core/fd.h"
 #include "supervise/command.h"
 #include "supervise/handover.h"
+#include "supervise/keeper.h"
 #include "supervise/prepare.h"
 #include "supervise/supervise.h"
 
-/* What the child says of its own end, before exec closes the socket. */
-struct failure {
-	int32_t code;
-	char step[60];
-};
-
 struct launch {
 	struct gate gate;
-	pid_t child;
-	int signals;
-	struct ev_io signals_ready;
-	bool ended;
+	pid_t keeper;
+	pid_t command;
+	int command_pidfd;
+	int signals, reports;
+	struct ev_io signals_ready, reports_ready;
+	bool ended, beaten;
 	int status; /* of wait(2), once `ended` */
 	bool failed;
 	struct failure failure;
@@ -102,105 +99,56 @@ static int launch_alone(struct prepared *prepared, const struct command *command
 	return exec_error(command_exec(command), command->path, error);
 }
 
-struct child {
-	const struct prepared *prepared;
-	const struct command *command;
-	int control, failures;
-	pid_t supervisor;
-	sigset_t mask;             /* the caller's */
-	struct sigaction on_child; /* likewise, of SIGCHLD */
-};
-
-static __attribute__((noreturn)) void child_fail(const struct child *child, int code, const char *step)
+static void command_signal(struct launch *launch, int signal)
 {
-	struct failure failure = {.code = code};
-
-	strncpy(failure.step, step, sizeof(failure.step) - 1);
-	fd_write_all(child->failures, &failure, sizeof(failure));
-	_exit(EXIT_SLUICE);
-}
-
-/* Between fork and exec: what is called here is async-signal-safe. */
-static __attribute__((noreturn)) void child_main(const struct child *child)
-{
-	struct walls walls = {&child->prepared->plan, child->prepared->ruleset, &child->prepared->filter,
-	                      false};
-	const char *step;
-	bool confined;
-	int r;
-
-	/* Without its supervisor the command would live on with every supervised call failing. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != child->supervisor)
-		child_fail(child, -ECHILD, "the supervisor");
-	r = handover_target(child->control, &walls, child->prepared->rules.nonce, &confined, &step);
-	if (r < 0)
-		child_fail(child, r, step);
-	sigaction(SIGCHLD, &child->on_child, NULL);
-	sigprocmask(SIG_SETMASK, &child->mask, NULL);
-	child_fail(child, command_exec(child->command), "exec");
+	syscall(SYS_pidfd_send_signal, launch->command_pidfd, signal, NULL, 0);
 }
 
 /* Whoever waits for us is to see that the terminal has stopped the command; it goes on when we are told to. A
  * SIGSTOP is between processes, and where it has gone on already the tree must not lose its supervisor. */
-static void child_stopped(struct launch *launch, int signal)
+static void command_stopped(struct launch *launch, int signal)
 {
-	if (signal == SIGSTOP || !target_is_stopped(&launch->gate, launch->child))
+	if (signal == SIGSTOP || !target_is_stopped(&launch->gate, launch->command))
 		return;
 	kill(getpid(), SIGSTOP);
-	kill(launch->child, SIGCONT);
+	command_signal(launch, SIGCONT);
 }
 
-static void child_look(struct launch *launch)
+static void report_take(struct launch *launch, const struct keeper_report *report)
 {
-	int status;
-
-	while (!launch->ended && waitpid(launch->child, &status, WNOHANG | WUNTRACED) > 0) {
-		if (WIFSTOPPED(status)) {
-			child_stopped(launch, WSTOPSIG(status));
-			continue;
-		}
-		launch->ended = true;
-		launch->status = status;
-		ev_break(launch->gate.loop, EVBREAK_ALL);
-	}
+	if (report->event == KEEPER_STOPPED)
+		command_stopped(launch, report->value);
+	if (report->event != KEEPER_ENDED && report->event != KEEPER_BEATEN)
+		return;
+	launch->ended = true;
+	launch->beaten = report->event == KEEPER_BEATEN;
+	launch->status = report->value;
 }
 
-/* The command itself first, by its number, while the number is still its own: orphans that come and go faster than
- * they can be reaped must neither keep us here nor be taken for it. True when there may be more. */
-static bool children_reap(struct launch *launch)
+/* End of file, too, ends the loop: launch_wait() finds out what has become of the keeper. */
+static void reports_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
-	enum { ORPHANS_PER_TURN = 64 };
+	struct launch *launch = watcher->data;
+	struct keeper_report report;
+	bool there = fd_read_all(launch->reports, &report, sizeof(report)) == 0;
 
-	child_look(launch);
-	for (int i = 0; i < ORPHANS_PER_TURN && !launch->ended; i++) {
-		siginfo_t orphan = {.si_pid = 0};
-
-		if (waitid(P_ALL, 0, &orphan, WEXITED | WNOHANG | WNOWAIT) < 0 || orphan.si_pid == 0)
-			return false;
-		if (orphan.si_pid == launch->child)
-			child_look(launch);
-		else
-			waitpid(orphan.si_pid, NULL, WNOHANG);
-	}
-	return !launch->ended;
+	(void)events;
+	if (there)
+		report_take(launch, &report);
+	if (!there || launch->ended)
+		ev_break(loop, EVBREAK_ALL);
 }
 
 static void signals_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
 	struct launch *launch = watcher->data;
 	struct signalfd_siginfo info;
-	bool child = (events & EV_CUSTOM) != 0;
 
-	while (read(launch->signals, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGCHLD)
-			child = true;
-		else if (info.ssi_code <= 0 && !launch->ended)
-			kill(launch->child,
-			     (int)info.ssi_signo); /* a person's; the terminal's reach it alone */
-	}
-	/* The rest after the others had their turn: the signal is not going to come again. */
-	if (child && children_reap(launch))
-		ev_feed_event(loop, watcher, EV_CUSTOM);
+	(void)loop, (void)events;
+	while (read(launch->signals, &info, sizeof(info)) == sizeof(info))
+		if (info.ssi_code <= 0)
+			command_signal(launch,
+			               (int)info.ssi_signo); /* a person's; the terminal's reach it alone */
 }
 
 static void failures_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
@@ -218,8 +166,7 @@ static void failures_ready(struct ev_loop *loop, struct ev_io *watcher, int even
 
 static int signals_open(struct launch *launch)
 {
-	static const int passed_on[] = {SIGCHLD, SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
-	                                SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT};
+	static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT};
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -227,54 +174,6 @@ static int signals_open(struct launch *launch)
 		sigaddset(&set, passed_on[i]);
 	launch->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return launch->signals < 0 ? -errno : 0;
-}
-
-static ssize_t children_list(struct launch *launch, char *children, size_t room)
-{
-	char path[64];
-	cleanup_fd int fd = -1;
-	ssize_t size;
-
-	snprintf(path, sizeof(path), "%d/task/%d/children", getpid(), getpid());
-	fd = openat(launch->gate.proc, path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, children, room - 1);
-	children[size < 0 ? 0 : size] = '\0';
-	return size;
-}
-
-/* A whole group dies at once, with what it was about to fork; ours is also the caller's. */
-static bool orphan_kill(pid_t pid)
-{
-	pid_t group = getpgid(pid);
-
-	if (group > 1 && group != getpgrp())
-		kill(-group, SIGKILL);
-	kill(pid, SIGKILL);
-	return waitpid(pid, NULL, WNOHANG) > 0;
-}
-
-/* Orphans of the tree come to us, the subreaper, as their parents die: round by round until none is left. False
- * when there still are some after seconds: they fork faster than they can be named. */
-static bool tree_kill(struct launch *launch)
-{
-	enum { ROUNDS = 5000 };
-	char children[4096];
-
-	for (int round = 0; round < ROUNDS; round++) {
-		ssize_t size = children_list(launch, children, sizeof(children));
-		char *at = children, *end;
-		bool reaped = false;
-
-		if (size <= 0)
-			return size == 0;
-		for (long pid = strtol(at, &end, 10); end != at && *end != '\0'; pid = strtol(at, &end, 10)) {
-			reaped |= orphan_kill((pid_t)pid);
-			at = end;
-		}
-		if (!reaped)
-			poll(NULL, 0, 1);
-	}
-	return false;
 }
 
 static int status_of(const struct launch *launch)
@@ -296,29 +195,41 @@ static int launch_failed(const struct launch *launch, const struct command *comm
 static int launch_take_over(struct launch *launch, const struct prepared *prepared, int control, int failures)
 {
 	struct gate *gate = &launch->gate;
+	struct keeper_report started;
 	int listener, r;
 
-	if ((r = gate_open(gate, &prepared->rules, control)) < 0 || (r = signals_open(launch)) < 0)
+	if ((r = gate_open(gate, &prepared->rules, control)) < 0 || (r = signals_open(launch)) < 0 ||
+	    (r = fd_read_all(launch->reports, &started, sizeof(started))) < 0)
 		return r;
-	gate->probed = launch->child;
+	/* It cannot have been reaped: it waits for our word. */
+	launch->command = gate->probed = started.value;
+	if ((launch->command_pidfd = (int)syscall(SYS_pidfd_open, launch->command, 0)) < 0)
+		return -errno;
 	if ((r = handover_report(control, 0)) < 0)
 		return r;
 	if ((listener = fd_recv(control)) < 0)
 		return listener == -EPIPE ? -ECONNRESET : listener;
 	gate_listen(gate, listener);
 	gate_watch(gate, &launch->signals_ready, launch->signals, signals_ready);
-	launch->signals_ready.data = launch;
+	gate_watch(gate, &launch->reports_ready, launch->reports, reports_ready);
+	launch->signals_ready.data = launch->reports_ready.data = launch;
 	gate_watch(gate, &gate->control_ready, failures, failures_ready);
 	if ((r = guard_lock(&prepared->guard)) < 0)
 		return r;
 	return handover_report(control, 0);
 }
 
+/* The keeper's last word; where it was killed, its work falls to us, the next subreaper above. */
 static void launch_wait(struct launch *launch)
 {
-	while (!launch->ended)
-		if (waitpid(launch->child, &launch->status, 0) >= 0 || errno != EINTR)
-			launch->ended = true;
+	struct keeper_report report;
+
+	while (!launch->ended && fd_read_all(launch->reports, &report, sizeof(report)) == 0)
+		report_take(launch, &report);
+	if (!launch->ended)
+		launch->beaten = !tree_kill(launch->gate.proc);
+	while (waitpid(launch->keeper, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 static int launch_serve(struct launch *launch, const struct prepared *prepared, const struct command *command,
@@ -329,15 +240,15 @@ static int launch_serve(struct launch *launch, const struct prepared *prepared, 
 	if (r == 0)
 		gate_run(&launch->gate);
 	else
-		kill(launch->child, SIGKILL);
+		kill(launch->keeper, SIGKILL); /* and with it the command: PR_SET_PDEATHSIG */
 	launch_wait(launch);
-	if (r == 0 && !tree_kill(launch))
+	if (launch->beaten)
 		error_set(error, -EBUSY, "not all of the command's descendants could be killed");
 	/* What the child says of itself is nearer to the cause than what we saw of it. */
 	if (launch->failed || fd_read_all(failures, &launch->failure, sizeof(launch->failure)) == 0)
 		return launch_failed(launch, command, error);
-	if (r < 0) {
-		error_errno(error, r, "the supervisor");
+	if (r < 0 || !launch->ended) {
+		error_errno(error, r < 0 ? r : -ECHILD, r < 0 ? "the supervisor" : "the keeper was killed");
 		return EXIT_SLUICE;
 	}
 	return status_of(launch);
@@ -347,16 +258,23 @@ struct channel {
 	int ours, theirs;
 };
 
-static int channels_open(struct channel *control, struct channel *failures)
+static int pipe_open(struct channel *channel)
+{
+	int pair[2];
+
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return -errno;
+	*channel = (struct channel){pair[0], pair[1]};
+	return 0;
+}
+
+static int socket_open(struct channel *channel)
 {
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	*control = (struct channel){pair[0], pair[1]};
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return -errno;
-	*failures = (struct channel){pair[0], pair[1]};
+	*channel = (struct channel){pair[0], pair[1]};
 	return 0;
 }
 
@@ -367,16 +285,15 @@ static void kept_close(const struct plan *plan)
 			close(plan->keep_fds[i]);
 }
 
-/* All signals wait for the signalfd; and a caller that ignores SIGCHLD must not make the command's status
- * vanish. */
-static int signals_hold(struct child *child)
+/* All signals wait for the signalfd; and a caller that ignores SIGCHLD must not make the command's status vanish. */
+static int signals_hold(struct keeper_job *job)
 {
 	const struct sigaction by_default = {.sa_handler = SIG_DFL};
 	sigset_t all;
 
 	sigfillset(&all);
-	if (sigprocmask(SIG_SETMASK, &all, &child->mask) < 0 ||
-	    sigaction(SIGCHLD, &by_default, &child->on_child) < 0)
+	if (sigprocmask(SIG_SETMASK, &all, &job->mask) < 0 ||
+	    sigaction(SIGCHLD, &by_default, &job->on_child) < 0)
 		return -errno;
 	return 0;
 }
@@ -384,28 +301,35 @@ static int signals_hold(struct child *child)
 static int launch_supervised(struct prepared *prepared, const struct command *command, sl_error *error)
 {
 	static struct launch launch;
-	struct child child = {.prepared = prepared, .command = command, .supervisor = getpid()};
-	struct channel control = {-1, -1}, failures = {-1, -1};
+	struct channel control = {-1, -1}, failures = {-1, -1}, reports = {-1, -1};
+	struct keeper_job job = {.prepared = prepared, .command = command};
 	int r;
 
 	if (prepare_walls(prepared, getpid(), error) < 0)
 		return EXIT_SLUICE;
-	if ((r = channels_open(&control, &failures)) < 0 || (r = signals_hold(&child)) < 0 ||
-	    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || (launch.child = fork()) < 0) {
-		error_errno(error, r < 0 ? r : -errno, "starting the command");
+	if ((r = socket_open(&control)) < 0 || (r = pipe_open(&failures)) < 0 ||
+	    (r = pipe_open(&reports)) < 0 || (r = signals_hold(&job)) < 0) {
+		error_errno(error, r, "starting the command");
 		return EXIT_SLUICE;
 	}
-	if (launch.child == 0) {
-		child.control = control.ours;
-		child.failures = failures.theirs;
-		close(control.theirs);
-		child_main(&child);
+	job.control = control.theirs;
+	job.failures = failures.theirs;
+	job.reports = reports.theirs;
+	job.others[0] = control.ours;
+	job.others[1] = failures.ours;
+	job.others[2] = reports.ours;
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	if ((launch.keeper = keeper_start(&job)) < 0) {
+		error_errno(error, launch.keeper, "starting the command");
+		return EXIT_SLUICE;
 	}
-	close(control.ours);
+	launch.reports = reports.ours;
+	close(control.theirs);
 	close(failures.theirs);
+	close(reports.theirs);
 	fd_close(&prepared->ruleset);
 	kept_close(&prepared->plan);
-	return launch_serve(&launch, prepared, command, control.theirs, failures.ours, error);
+	return launch_serve(&launch, prepared, command, control.ours, failures.ours, error);
 }
 
 /* Who starts us without stdio: the numbers must not go to what we open. exec closes these again, so that the

@@ -92,9 +92,9 @@ static bool state_becomes(pid_t process, char wanted)
 }
 
 /* We are a subreaper: whatever an attempt leaves behind comes to us. Only the acceptor may stay. */
-static bool nothing_left(void)
+static bool nothing_left(double seconds)
 {
-	for (double end = seconds_now() + 10; seconds_now() < end; usleep(1000)) {
+	for (double end = seconds_now() + seconds; seconds_now() < end; usleep(1000)) {
 		int first = 0, second = 0, count;
 		FILE *children;
 
@@ -108,6 +108,18 @@ static bool nothing_left(void)
 			return true;
 	}
 	return false;
+}
+
+/* So that one test's leftovers are not the next one's. */
+static void leftovers_kill(void)
+{
+	FILE *children = fopen(text_of("/proc/self/task/%d/children", getpid()), "re");
+	pid_t child;
+
+	while (fscanf(children, "%d", &child) == 1)
+		if (child != net.acceptor)
+			kill(child, SIGKILL);
+	fclose(children);
 }
 
 static int exit_of(pid_t child)
@@ -382,9 +394,10 @@ static void kill_at(const sl_policy *policy, unsigned *struck, unsigned *bad)
 	waitpid(app, NULL, 0);
 	*struck += strike->struck != 0;
 	if (!came || !(strike_missed(&told) || (strike->struck != 0 && told_is_safe(&told))) ||
-	    told.slowest > 2 || !nothing_left()) {
+	    told.slowest > 2 || !nothing_left(3)) {
 		told_print(&told);
 		++*bad;
+		leftovers_kill();
 	}
 	/* What got through unconfined has been judged; what is left in the queue is the unconfined app's. */
 	accept_all(net.other_fd);
@@ -397,6 +410,8 @@ static void a_killed_supervisor_lets_nothing_through(void **state)
 
 	(void)state;
 	for (unsigned step = 0; step < STEP_COUNT; step++) {
+		if (step == STEP_APP_FILTERS || step == STEP_APP_TELLS)
+			continue;
 		for (unsigned i = 0; i < 2 * 4 * rounds; i++) {
 			strike_set((enum step)step, i % 2, 1 + i / 2 % 4, SIGKILL);
 			kill_at(policy, &struck, &bad);
@@ -426,9 +441,10 @@ static void stop_at(const sl_policy *policy, int then, unsigned *struck, unsigne
 	if (early) {
 		close(told_by);
 		waitpid(app, NULL, 0);
-		if (!told_is_served(&told) || !nothing_left()) {
+		if (!told_is_served(&told) || !nothing_left(3)) {
 			told_print(&told);
 			++*bad;
+			leftovers_kill();
 		}
 		return;
 	}
@@ -446,10 +462,10 @@ static void stop_at(const sl_policy *policy, int then, unsigned *struck, unsigne
 		good &= exit_of(app) == 0;
 	}
 	close(told_by);
-	if (!good || !nothing_left() || accept_all(net.other_fd) != 0) {
+	if (!good || !nothing_left(3) || accept_all(net.other_fd) != 0) {
 		told_print(&told);
 		++*bad;
-		kill(app, SIGKILL);
+		leftovers_kill();
 	}
 }
 
@@ -479,6 +495,8 @@ static void a_caller_can_be_killed_while_the_supervisor_is_stopped(void **state)
 
 	(void)state;
 	for (unsigned step = 0; step < STEP_COUNT; step++) {
+		if (step == STEP_APP_FILTERS || step == STEP_APP_TELLS)
+			continue;
 		for (unsigned i = 0; i < 2 * 3 * rounds; i++) {
 			strike_set((enum step)step, i % 2, 1 + i / 2 % 3, SIGSTOP);
 			stop_at(policy, SIGKILL, &struck, &bad);
@@ -489,6 +507,38 @@ static void a_caller_can_be_killed_while_the_supervisor_is_stopped(void **state)
 	sl_policy_free(policy);
 	assert_int_equal(bad, 0);
 	assert_true(struck > STEP_COUNT * 2);
+}
+
+/* Between its Landlock domain and its first call, at once and when the helper has had time to wait for it: helper
+ * and supervisor must find out. A signal of PR_SET_PDEATHSIG would not get through Landlock's scope. */
+static void an_app_that_dies_in_the_hand_over_leaves_nothing(void **state)
+{
+	static const enum step steps[] = {STEP_APP_FILTERS, STEP_APP_TELLS};
+	unsigned bad = 0, struck = 0, rounds = long_run() ? 100 : 3;
+	sl_policy *policy = policy_of(GATE);
+
+	(void)state;
+	for (unsigned i = 0; i < 8 * rounds; i++) {
+		int number = i / 4 % 2 ? SIGKILL : SIGSTOP, told_by;
+		pid_t app;
+
+		strike_set(steps[i % 2], i / 2 % 2, 1, number);
+		if (number == SIGSTOP) {
+			stop_at(policy, SIGKILL, &struck, &bad);
+			continue;
+		}
+		app = app_start(&told_by, policy);
+		if (exit_of(app) != 128 + SIGKILL || !nothing_left(3)) {
+			fprintf(stderr, "# %s %s: somebody is left\n", strike->behind ? "behind" : "before",
+			        step_name(strike->step));
+			bad++;
+			leftovers_kill();
+		}
+		close(told_by);
+	}
+	strike_set(STEP_NONE, false, 0, 0);
+	sl_policy_free(policy);
+	assert_int_equal(bad, 0);
 }
 
 static int calls_endlessly(void *context)
@@ -533,7 +583,7 @@ static void a_caller_killed_at_any_step_leaves_nothing(void **state)
 	assert_int_equal(tree_try(&tree, put_other), EACCES);
 	assert_int_equal(supervisor_of(tree.root), tree.supervisor);
 	tree_end(&tree);
-	assert_true(nothing_left());
+	assert_true(nothing_left(10));
 	assert_int_equal(accept_all(net.other_fd), 0);
 }
 
@@ -578,7 +628,7 @@ static void a_waiting_call_ends_with_its_supervisor(void **state)
 	for (int i = 0; i < 4; i++)
 		close(fillers[i]);
 	close(listener);
-	assert_true(nothing_left());
+	assert_true(nothing_left(10));
 }
 
 /* ---- E32: get the supervisor killed, then answer in its place ---- */
@@ -732,7 +782,7 @@ static void nobody_can_answer_for_a_dead_supervisor(void **state)
 	assert_int_equal(told.listener, EBUSY);
 	assert_int_equal(told.last, ENOSYS);
 	assert_int_equal(accept_all(net.other_fd), 0);
-	assert_true(nothing_left());
+	assert_true(nothing_left(10));
 }
 
 /* Everything that one process can do to another of its own user. */
@@ -796,7 +846,7 @@ static void the_supervisor_cannot_be_hurt_from_inside(void **state)
 {
 	(void)state;
 	assert_int_equal(attempt_confined(GATE, hurt_supervisor, NULL), 0);
-	assert_true(nothing_left());
+	assert_true(nothing_left(10));
 	assert_int_equal(accept_all(net.other_fd), 0);
 }
 
@@ -1360,6 +1410,7 @@ int main(void)
 		cmocka_unit_test(a_killed_supervisor_lets_nothing_through),
 		cmocka_unit_test(a_stopped_supervisor_only_delays),
 		cmocka_unit_test(a_caller_can_be_killed_while_the_supervisor_is_stopped),
+		cmocka_unit_test(an_app_that_dies_in_the_hand_over_leaves_nothing),
 		cmocka_unit_test(a_caller_killed_at_any_step_leaves_nothing),
 		cmocka_unit_test(a_waiting_call_ends_with_its_supervisor),
 		cmocka_unit_test(nobody_can_answer_for_a_dead_supervisor),

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "confine/confine.h"
+#include "core/fd.h"
 #include "supervise/gate.h"
 
 struct strike *strike;
@@ -21,12 +22,19 @@ const char *step_name(enum step step)
 	return names[step];
 }
 
+static bool step_is_the_apps(enum step step)
+{
+	return step == STEP_APP_FILTERS || step == STEP_APP_TELLS;
+}
+
 static void strike_at(enum step step, bool behind)
 {
 	pid_t self;
 
-	if (strike == NULL || strike->step != step || strike->behind != behind ||
-	    (self = getpid()) == strike->app || ++strike->passed != strike->nth)
+	if (strike == NULL || strike->step != step || strike->behind != behind)
+		return;
+	self = getpid();
+	if ((self == strike->app) != step_is_the_apps(step) || ++strike->passed != strike->nth)
 		return;
 	strike->struck = self;
 	kill(strike->victim == 0 ? self : strike->victim, strike->signal);
@@ -50,6 +58,9 @@ WRAP(int, GATE_OPEN, gate_open, (struct gate * gate, const struct gate_rules *ru
      (gate, rules, control))
 WRAP(int, HANDOVER_REPORT, handover_report, (int control, int status), (control, status))
 WRAP(int, HELPER_SENDS, fd_send, (int socket, int fd), (socket, fd))
+WRAP(int, APP_FILTERS, filter_load, (const struct filter_program *program, unsigned long flags),
+     (program, flags))
+WRAP(int, APP_TELLS, fd_write_all, (int fd, const void *data, size_t size), (fd, data, size))
 WRAP(int, FD_RECV, fd_recv, (int socket), (socket))
 WRAP(int, GUARD_LOCK, guard_lock, (const struct filter_program *program), (program))
 WRAP(int, NOTIFY_RECV, notify_recv, (int listener, struct call *call), (listener, call))

@@ -7,12 +7,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* In the order in which they come. The helper's is the only one outside of the supervisor. */
+/* In the order in which they come; those of the supervisor but for the helper's and the app's. */
 #define STEPS(STEP)           \
 	STEP(GUARD_DETACH)    \
 	STEP(GATE_OPEN)       \
 	STEP(HANDOVER_REPORT) \
 	STEP(HELPER_SENDS)    \
+	STEP(APP_FILTERS)     \
+	STEP(APP_TELLS)       \
 	STEP(FD_RECV)         \
 	STEP(GATE_LISTEN)     \
 	STEP(GUARD_LOCK)      \
@@ -37,7 +39,7 @@ struct strike {
 	volatile unsigned nth; /* 1: the first time */
 	volatile int signal;
 	volatile pid_t victim; /* 0: who takes the step */
-	volatile pid_t app;    /* in this process nothing ever strikes */
+	volatile pid_t app;    /* only its own steps are struck in there */
 	volatile unsigned passed;
 	volatile pid_t struck; /* by whom the step was taken; 0: not yet */
 };

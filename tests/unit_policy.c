@@ -1,0 +1,596 @@
+/* Building a policy key by key: what is refused says why and changes nothing, without memory too. */
+#include "tests/common/common.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "confine/confine.h"
+#include "core/policy.h"
+#include "tests/common/plan_of.h"
+
+/* The allocations of the code under test come through here (ld(1), --wrap): the n-th of them fails. */
+static unsigned allocations_left; /* 0: none fails */
+
+static bool allocation_fails(void)
+{
+	return allocations_left > 0 && --allocations_left == 0;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_realloc(void *pointer, size_t size);
+void *__wrap_realloc(void *pointer, size_t size);
+void *__real_reallocarray(void *pointer, size_t count, size_t size);
+void *__wrap_reallocarray(void *pointer, size_t count, size_t size);
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+char *__real_strndup(const char *text, size_t size);
+char *__wrap_strndup(const char *text, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	return allocation_fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return allocation_fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *pointer, size_t size)
+{
+	return allocation_fails() ? NULL : __real_realloc(pointer, size);
+}
+
+void *__wrap_reallocarray(void *pointer, size_t count, size_t size)
+{
+	return allocation_fails() ? NULL : __real_reallocarray(pointer, count, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return allocation_fails() ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+	return allocation_fails() ? NULL : __real_strndup(text, size);
+}
+
+/* All that a policy holds, in one text. Caller frees. */
+static char *policy_text(const sl_policy *policy)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	for (size_t option = 0; option < OPTION_COUNT; option++)
+		for (size_t i = 0; i < policy->values[option].count; i++)
+			fprintf(out, "%s=%s\n", option_rows[option].key, policy->values[option].items[i]);
+	fclose(out);
+	return text;
+}
+
+static void policy_is(const sl_policy *policy, const char *wanted)
+{
+	char *text = policy_text(policy);
+
+	assert_string_equal(text, wanted);
+	free(text);
+}
+
+/* One of everything, so that "nothing changed" has something to say. */
+static sl_policy *policy_busy(void)
+{
+	return policy_of(
+		POLICY("fs-read", "/a", "fs-write", "/b", "fs-read-if-exists", "/c", "fs-system", "yes"));
+}
+
+static sl_policy *policy_full(void)
+{
+	return policy_of(POLICY("fs-read", "/a", "fs-read", "/aa", "fs-write", "/b", "fs-read-if-exists",
+	                        "/c", "fs-system", "yes", "net-allow", ":443", "net-allow", "10.0.0.0/8:80",
+	                        "net-allow-bind", "8080", "net-allow-unix", "*", "deny-syscall",
+	                        "chown,fchown", "allow-syscalls", "sysv_ipc", "max-file-size", "1G",
+	                        "keep-fd", "7", "strict-fds", "yes"));
+}
+
+static const char full_text[] = "fs-read=/a\nfs-read=/aa\nfs-write=/b\nfs-read-if-exists=/c\nfs-system=yes\n"
+				"net-allow=:443\nnet-allow=10.0.0.0/8:80\nnet-allow-bind=8080\n"
+				"net-allow-unix=*\ndeny-syscall=chown,fchown\nallow-syscalls=sysv_ipc\n"
+				"max-file-size=1G\nkeep-fd=7\nstrict-fds=yes\n";
+
+static void message_is_one_line(const sl_error *error, int code)
+{
+	const char *end = memchr(error->message, '\0', sizeof(error->message));
+
+	assert_int_equal(error->code, code);
+	assert_non_null(end);
+	assert_true(end > error->message);
+	for (const char *at = error->message; at < end; at++)
+		if ((unsigned char)*at < 0x20 || *at == 0x7f)
+			fail_msg("byte %#x in a message", (unsigned char)*at);
+}
+
+/* Refused, with these words in the message and `policy` as it was; and refused the same with error NULL. */
+static void refused(sl_policy *policy, const char *key, const char *value, int code, const char *const *words)
+{
+	char *before = policy_text(policy);
+	sl_error error;
+	int r;
+
+	memset(&error, 'E', sizeof(error));
+	r = sl_policy_set(policy, key, value, &error);
+	if (r != code)
+		fail_msg("%s=%s: %d, expected %d", key, value == NULL ? "(null)" : value, r, code);
+	message_is_one_line(&error, code);
+	for (; words != NULL && *words != NULL; words++)
+		if (strstr(error.message, *words) == NULL)
+			fail_msg("%s=%s: \"%s\" does not say \"%s\"", key, value == NULL ? "(null)" : value,
+			         error.message, *words);
+	assert_int_equal(sl_policy_set(policy, key, value, NULL), code);
+	policy_is(policy, before);
+	free(before);
+}
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void lists_append_and_scalars_are_replaced(void **state)
+{
+	sl_policy *policy = policy_full();
+
+	(void)state;
+	policy_is(policy, full_text);
+	assert_int_equal(sl_policy_set(policy, "max-file-size", "2G", NULL), 0);
+	assert_int_equal(sl_policy_set(policy, "max-file-size", "3 KiB", NULL), 0);
+	assert_int_equal(sl_policy_set(policy, "strict-fds", NULL, NULL), 0);
+	assert_int_equal(sl_policy_set(policy, "fs-system", "", NULL), 0);
+	assert_int_equal(sl_policy_set(policy, "fs-read", "/a", NULL), 0);
+	policy_is(policy,
+	          "fs-read=/a\nfs-read=/aa\nfs-read=/a\nfs-write=/b\nfs-read-if-exists=/c\nfs-system=\n"
+	          "net-allow=:443\nnet-allow=10.0.0.0/8:80\nnet-allow-bind=8080\n"
+	          "net-allow-unix=*\ndeny-syscall=chown,fchown\nallow-syscalls=sysv_ipc\n"
+	          "max-file-size=3 KiB\nkeep-fd=7\nstrict-fds=\n");
+	sl_policy_free(policy);
+}
+
+static void keys_and_values_are_copied(void **state)
+{
+	sl_policy *policy = sl_policy_new();
+	char key[] = "fs-read", value[] = "/srv/data";
+
+	(void)state;
+	assert_int_equal(sl_policy_set(policy, key, value, NULL), 0);
+	memset(key, 'x', sizeof(key) - 1);
+	memset(value, 'x', sizeof(value) - 1);
+	policy_is(policy, "fs-read=/srv/data\n");
+	sl_policy_free(policy);
+}
+
+static void an_unknown_key_names_the_nearest(void **state)
+{
+	static const struct {
+		const char *key, *nearest;
+	} rows[] = {
+		{"fs-raed", "\"fs-read\""},
+		{"fs-reads", "\"fs-read\""},
+		{"fs_read", "\"fs-read\""},
+		{"FS-READ", "\"fs-read\""},
+		{"net-alow", "\"net-allow\""},
+		{"net-allow-bnd", "\"net-allow-bind\""},
+		{"max-filesize", "\"max-file-size\""},
+		{"strict-fd", "\"strict-fds\""},
+		{"allow-syscall", "\"allow-syscalls\""},
+		{"deny-syscalls", "\"deny-syscall\""},
+		{"--fs-system", "\"fs-system\""},
+		{"keepfd", "\"keep-fd\""},
+	};
+	sl_policy *policy = policy_busy();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		refused(policy, rows[i].key, "yes", -ENOENT,
+		        WORDS("unknown", rows[i].key, "nearest", rows[i].nearest));
+	/* Something is named even for nonsense, and the message stays bounded. */
+	refused(policy, "", "yes", -ENOENT, WORDS("unknown", "nearest"));
+	refused(policy, text_of("%0250d", 0), "yes", -ENOENT, WORDS("unknown", "nearest"));
+	sl_policy_free(policy);
+}
+
+static void a_bad_value_is_named_with_its_key_and_what_was_expected(void **state)
+{
+	static const struct {
+		const char *key, *value;
+		int code;
+		const char *words[3];
+	} rows[] = {
+		{"fs-system", "no", -EINVAL, {"fs-system", "\"no\"", "yes"}},
+		{"fs-system", "YES", -EINVAL, {"fs-system", "\"YES\"", "yes"}},
+		{"fs-system", " ", -EINVAL, {"fs-system", "\" \"", "yes"}},
+		{"strict-fds", "1", -EINVAL, {"strict-fds", "\"1\"", "yes"}},
+		{"fs-read", NULL, -EINVAL, {"fs-read", "no value", "PATH"}},
+		{"fs-read", "", -EINVAL, {"fs-read", "no value", "PATH"}},
+		{"fs-write", "", -EINVAL, {"fs-write", "no value", "PATH"}},
+		{"fs-read-if-exists", "", -EINVAL, {"fs-read-if-exists", "no value", "PATH"}},
+		{"net-allow", "", -EINVAL, {"net-allow", "no value", "RULE"}},
+		{"net-allow", NULL, -EINVAL, {"net-allow", "no value", "RULE"}},
+		{"net-allow", "1.2.3.4:99999", -EINVAL, {"net-allow", "1.2.3.4:99999", "65535"}},
+		{"net-allow", "example.org:80", -ENOTSUP, {"net-allow", "example.org", "address"}},
+		{"net-allow", "udp://1.2.3.4:53", -ENOTSUP, {"net-allow", "udp://", "UDP"}},
+		{"net-allow-bind", NULL, -EINVAL, {"net-allow-bind", "no value", "PORTS"}},
+		{"net-allow-bind", "http", -EINVAL, {"net-allow-bind", "http", "65535"}},
+		{"net-allow-bind", "65536", -EINVAL, {"net-allow-bind", "65536", "65535"}},
+		{"net-allow-unix", NULL, -EINVAL, {"net-allow-unix", "no value", "*"}},
+		{"net-allow-unix", "/run/x", -ENOTSUP, {"net-allow-unix", "/run/x", "\"*\""}},
+		{"max-file-size", "many", -EINVAL, {"max-file-size", "\"many\"", "size"}},
+		{"max-file-size", "-1", -EINVAL, {"max-file-size", "\"-1\"", "size"}},
+		{"max-file-size", "", -EINVAL, {"max-file-size", "no value", "SIZE"}},
+		{"max-file-size", "16777216T", -ERANGE, {"max-file-size", "16777216T", "too large"}},
+		{"keep-fd", "", -EINVAL, {"keep-fd", "no value", "N"}},
+		{"keep-fd", "-1", -EINVAL, {"keep-fd", "\"-1\"", "descriptor"}},
+		{"keep-fd", "three", -EINVAL, {"keep-fd", "\"three\"", "descriptor"}},
+		{"keep-fd", "2147483648", -ERANGE, {"keep-fd", "\"2147483648\"", "descriptor"}},
+		{"keep-fd", "4294967299", -ERANGE, {"keep-fd", "\"4294967299\"", "descriptor"}},
+		{"deny-syscall", NULL, -EINVAL, {"deny-syscall", "no value", "NAME"}},
+		{"deny-syscall", "nosuch", -EINVAL, {"deny-syscall", "unknown", "nosuch"}},
+		{"deny-syscall", "Chown", -EINVAL, {"deny-syscall", "unknown", "Chown"}},
+		{"deny-syscall", " chown", -EINVAL, {"deny-syscall", "unknown", " chown"}},
+		{"deny-syscall", "chown,", -EINVAL, {"deny-syscall", "unknown", "empty"}},
+		{"deny-syscall", ",", -EINVAL, {"deny-syscall", "unknown", "empty"}},
+		{"deny-syscall", "42", -EINVAL, {"deny-syscall", "unknown", "42"}},
+		{"deny-syscall", "read", -EINVAL, {"deny-syscall", "read", "cannot be denied"}},
+		{"deny-syscall", "poll", -EINVAL, {"deny-syscall", "poll", "cannot be denied"}},
+		{"deny-syscall", "chown,execve", -EINVAL, {"deny-syscall", "execve", "cannot be denied"}},
+		{"allow-syscalls", "", -EINVAL, {"allow-syscalls", "no value", "GROUP"}},
+		{"allow-syscalls", "shmget", -EINVAL, {"allow-syscalls", "shmget", "sysv_ipc, posix_mq"}},
+		{"allow-syscalls", "sysv_ipc,", -EINVAL, {"allow-syscalls", "empty", "sysv_ipc, posix_mq"}},
+	};
+	sl_policy *empty = sl_policy_new(), *full = policy_full();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *const *words = WORDS(rows[i].words[0], rows[i].words[1], rows[i].words[2]);
+
+		refused(empty, rows[i].key, rows[i].value, rows[i].code, words);
+		refused(full, rows[i].key, rows[i].value, rows[i].code, words);
+	}
+	policy_is(empty, "");
+	policy_is(full, full_text);
+	sl_policy_free(empty);
+	sl_policy_free(full);
+}
+
+static void every_unknown_system_call_is_listed(void **state)
+{
+	sl_policy *policy = policy_busy();
+
+	(void)state;
+	refused(policy, "deny-syscall", "foo,chown,bar,fchown,baz", -EINVAL,
+	        WORDS("deny-syscall", "foo, bar, baz"));
+	refused(policy, "allow-syscalls", "sysv,posix_mq,mq", -EINVAL, WORDS("allow-syscalls", "sysv, mq"));
+	refused(policy, "deny-syscall",
+	        "aaaaaaaa1,aaaaaaaa2,aaaaaaaa3,aaaaaaaa4,aaaaaaaa5,aaaaaaaa6,aaaaaaaa7", -EINVAL,
+	        WORDS("aaaaaaaa1", "aaaaaaaa4", "aaaaaaaa7"));
+	sl_policy_free(policy);
+}
+
+/* What does not fit in sl_error is cut off without a byte too much. */
+static void a_thousand_unknown_names_make_one_bounded_message(void **state)
+{
+	sl_policy *policy = policy_busy();
+	char *names = calloc(1000, 8);
+
+	(void)state;
+	assert_non_null(names);
+	for (unsigned i = 0; i < 1000; i++)
+		sprintf(names + strlen(names), "%sno%u", i == 0 ? "" : ",", i);
+	refused(policy, "deny-syscall", names, -EINVAL, WORDS("deny-syscall", "no0, no1, no2"));
+	refused(policy, "allow-syscalls", names, -EINVAL, WORDS("allow-syscalls", "no0, no1, no2"));
+	free(names);
+	sl_policy_free(policy);
+}
+
+static void older_spellings_mean_the_same(void **state)
+{
+	sl_policy *policy = policy_of(POLICY("net-bind", "80", "net-allow-bind", "81", "extra-deny-syscall",
+	                                     "chown", "extra-allow-syscall", "posix_mq"));
+
+	(void)state;
+	policy_is(policy, "net-allow-bind=80\nnet-allow-bind=81\ndeny-syscall=chown\n"
+	                  "allow-syscalls=posix_mq\n");
+	refused(policy, "net-bind", "x", -EINVAL, WORDS("net-allow-bind", "x"));
+	refused(policy, "extra-deny-syscall", "x", -EINVAL, WORDS("deny-syscall", "x"));
+	sl_policy_free(policy);
+}
+
+static void a_copy_is_independent(void **state)
+{
+	sl_policy *policy = policy_full(), *copy = sl_policy_copy(policy), *again;
+
+	(void)state;
+	assert_non_null(copy);
+	policy_is(copy, full_text);
+	assert_int_equal(sl_policy_set(policy, "fs-read", "/only-the-first", NULL), 0);
+	assert_int_equal(sl_policy_set(policy, "max-file-size", "9", NULL), 0);
+	policy_is(copy, full_text);
+	assert_int_equal(sl_policy_set(copy, "max-file-size", "8", NULL), 0);
+	assert_string_equal(policy_scalar(policy, OPTION_MAX_FILE_SIZE), "9");
+	sl_policy_free(policy);
+	assert_string_equal(policy_scalar(copy, OPTION_MAX_FILE_SIZE), "8");
+	again = sl_policy_copy(copy);
+	sl_policy_free(copy);
+	assert_string_equal(policy_scalar(again, OPTION_MAX_FILE_SIZE), "8");
+	sl_policy_free(again);
+	sl_policy_free(NULL);
+}
+
+static void a_policy_in_use_is_frozen_and_its_copy_is_not(void **state)
+{
+	sl_policy *policy = policy_full(), *copy;
+	FILE *nowhere = fopen("/dev/null", "we");
+	sl_error error;
+
+	(void)state;
+	assert_non_null(nowhere);
+	/* Explaining is a use, whatever the kernel says of the plan. */
+	sl_policy_explain(policy, nowhere, &error);
+	fclose(nowhere);
+	refused(policy, "fs-read", "/z", -EBUSY, WORDS("fs-read", "copy"));
+	refused(policy, "max-file-size", "2", -EBUSY, WORDS("max-file-size", "copy"));
+	refused(policy, "nonsense", "2", -EBUSY, WORDS("nonsense"));
+	policy_is(policy, full_text);
+	copy = sl_policy_copy(policy);
+	assert_int_equal(sl_policy_set(copy, "fs-read", "/z", NULL), 0);
+	policy_is(policy, full_text);
+	sl_policy_free(copy);
+	sl_policy_free(policy);
+}
+
+static void null_arguments_are_refused(void **state)
+{
+	sl_policy *policy = policy_busy();
+	sl_error error;
+
+	(void)state;
+	assert_int_equal(sl_policy_set(NULL, "fs-read", "/", &error), -EINVAL);
+	message_is_one_line(&error, -EINVAL);
+	assert_int_equal(sl_policy_set(policy, NULL, "/", &error), -EINVAL);
+	message_is_one_line(&error, -EINVAL);
+	assert_int_equal(sl_policy_explain(NULL, stdout, &error), -EINVAL);
+	assert_int_equal(sl_policy_explain(policy, NULL, &error), -EINVAL);
+	assert_int_equal(sl_confine_self(NULL, &error), -EINVAL);
+	message_is_one_line(&error, -EINVAL);
+	assert_int_equal(sl_confine_self(NULL, NULL), -EINVAL);
+	/* None of that was a use. */
+	assert_int_equal(sl_policy_set(policy, "fs-read", "/z", &error), 0);
+	sl_policy_free(policy);
+}
+
+/* Values are bytes from anywhere, and a message ends up on a terminal. */
+static void control_bytes_never_reach_a_message(void **state)
+{
+	static const char *const keys[] = {
+		"fs-system",      "net-allow",     "net-allow-bind", "net-allow-unix", "deny-syscall",
+		"allow-syscalls", "max-file-size", "keep-fd",        "no-such-key",    "strict-fds",
+	};
+	sl_policy *policy = policy_busy();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		for (unsigned byte = 1; byte < 0x20; byte++) {
+			const char value[] = {'z', (char)byte, '[', '2', 'J', '\0'};
+			sl_error error;
+
+			memset(&error, 'E', sizeof(error));
+			assert_true(sl_policy_set(policy, keys[i], value, &error) < 0);
+			message_is_one_line(&error, error.code);
+			assert_true(sl_policy_set(policy, value, "x", &error) < 0);
+			message_is_one_line(&error, -ENOENT);
+		}
+		refused(policy, keys[i], "z\033]0;title\007\x7f",
+		        strcmp(keys[i], "no-such-key") == 0 ? -ENOENT
+		        : strcmp(keys[i], "net-allow-unix") == 0 || strcmp(keys[i], "net-allow") == 0
+		                ? -ENOTSUP
+		                : -EINVAL,
+		        NULL);
+	}
+	sl_policy_free(policy);
+}
+
+/* A path is bytes: nothing in it is interpreted, and nothing lost. */
+static void paths_are_kept_as_they_are(void **state)
+{
+	static const char *const paths[] = {"/a,b", "relative", "/with\nnewline", "/\xff\x01", " ",
+	                                    "*",    "/a=b"};
+	sl_policy *policy = sl_policy_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		assert_int_equal(sl_policy_set(policy, "fs-read", paths[i], NULL), 0);
+		assert_int_equal(policy->values[OPTION_FS_READ].count, i + 1);
+		assert_string_equal(policy->values[OPTION_FS_READ].items[i], paths[i]);
+	}
+	sl_policy_free(policy);
+}
+
+/* Without memory. Each of these is run with its first allocation failing, its second, ... until it gets
+ * through: until then the answer is -ENOMEM, said in the error too, and nothing has changed. */
+
+static const struct {
+	const char *key, *value;
+} settings[] = {
+	{"fs-read", "/new"},
+	{"fs-write", "/new"},
+	{"fs-read-if-exists", "/new"},
+	{"fs-system", "yes"},
+	{"net-allow", "*"},
+	{"net-allow", ":1,3,5,7,9,11"},
+	{"net-allow", "[2001:db8::/32]:1,3,5,7,9"},
+	{"net-allow-bind", "1,3,5,7,9,11"},
+	{"net-allow-bind", "*"},
+	{"net-allow-unix", "*"},
+	{"deny-syscall", "lchown,kill,tkill"},
+	{"allow-syscalls", "posix_mq,sysv_ipc"},
+	{"max-file-size", "77"},
+	{"keep-fd", "9"},
+	{"strict-fds", NULL},
+};
+
+static void setting_survives(size_t row)
+{
+	unsigned nth = 0;
+	int r;
+
+	do {
+		sl_policy *policy = policy_full();
+		sl_error error;
+
+		memset(&error, 'E', sizeof(error));
+		allocations_left = ++nth;
+		r = sl_policy_set(policy, settings[row].key, settings[row].value, &error);
+		allocations_left = 0;
+		if (r < 0) {
+			if (r != -ENOMEM || error.code != -ENOMEM)
+				fail_msg("%s, allocation %u: %d, error.code %d", settings[row].key, nth, r,
+				         error.code);
+			message_is_one_line(&error, -ENOMEM);
+			if (strstr(error.message, settings[row].key) == NULL)
+				fail_msg("\"%s\" does not name %s", error.message, settings[row].key);
+			policy_is(policy, full_text);
+			/* And it can be set once there is memory again. */
+			assert_int_equal(sl_policy_set(policy, settings[row].key, settings[row].value, NULL),
+			                 0);
+		}
+		sl_policy_free(policy);
+	} while (r < 0);
+	assert_true(nth > 1);
+}
+
+static void setting_a_key_survives_every_failed_allocation(void **state)
+{
+	(void)state;
+	for (size_t row = 0; row < sizeof(settings) / sizeof(settings[0]); row++)
+		setting_survives(row);
+}
+
+static void copying_survives_every_failed_allocation(void **state)
+{
+	sl_policy *policy = policy_full(), *copy;
+	unsigned nth = 0;
+
+	(void)state;
+	do {
+		allocations_left = ++nth;
+		copy = sl_policy_copy(policy);
+		allocations_left = 0;
+		policy_is(policy, full_text);
+	} while (copy == NULL);
+	assert_true(nth > 20);
+	policy_is(copy, full_text);
+	sl_policy_free(copy);
+	sl_policy_free(policy);
+	allocations_left = 1;
+	policy = sl_policy_new();
+	allocations_left = 0;
+	assert_null(policy);
+}
+
+static void planning_survives_every_failed_allocation(void **state)
+{
+	static const struct plan nothing;
+	sl_policy *policy = policy_full();
+	unsigned nth = 0;
+	int r;
+
+	(void)state;
+	do {
+		struct plan plan;
+		sl_error error;
+
+		memset(&error, 'E', sizeof(error));
+		allocations_left = ++nth;
+		r = plan_of(&plan, policy, &kernel_full, PLAN_LAUNCH, &error);
+		allocations_left = 0;
+		if (r < 0) {
+			assert_int_equal(r, -ENOMEM);
+			message_is_one_line(&error, -ENOMEM);
+			assert_memory_equal(&plan, &nothing, sizeof(plan));
+		}
+		plan_clear(&plan);
+		policy_is(policy, full_text);
+	} while (r < 0);
+	assert_true(nth > 10);
+	sl_policy_free(policy);
+}
+
+static void assembling_survives_every_failed_allocation(void **state)
+{
+	sl_policy *policy = policy_full();
+	struct filter_program program;
+	struct plan plan;
+
+	(void)state;
+	assert_int_equal(plan_of(&plan, policy, &kernel_full, PLAN_LAUNCH, NULL), 0);
+	allocations_left = 1;
+	assert_int_equal(filter_assemble(&program, &plan, 4711), -ENOMEM);
+	allocations_left = 0;
+	assert_null(program.code);
+	filter_clear(&program);
+	assert_int_equal(filter_assemble(&program, &plan, 4711), 0);
+	filter_clear(&program);
+	plan_clear(&plan);
+	sl_policy_free(policy);
+}
+
+static void explaining_survives_every_failed_allocation(void **state)
+{
+	FILE *nowhere = fopen("/dev/null", "we");
+	unsigned nth = 0, most = 1000;
+	sl_error error;
+	int r;
+
+	(void)state;
+	assert_non_null(nowhere);
+	fprintf(nowhere, "%d", 1); /* its buffer is there */
+	do {
+		sl_policy *policy = policy_full();
+
+		memset(&error, 'E', sizeof(error));
+		allocations_left = ++nth;
+		r = sl_policy_explain(policy, nowhere, &error);
+		allocations_left = 0;
+		if (r < 0)
+			message_is_one_line(&error, r);
+		sl_policy_free(policy);
+	} while (r == -ENOMEM && nth < most);
+	assert_true(nth > 10 && nth < most);
+	fclose(nowhere);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lists_append_and_scalars_are_replaced),
+		cmocka_unit_test(keys_and_values_are_copied),
+		cmocka_unit_test(an_unknown_key_names_the_nearest),
+		cmocka_unit_test(a_bad_value_is_named_with_its_key_and_what_was_expected),
+		cmocka_unit_test(every_unknown_system_call_is_listed),
+		cmocka_unit_test(a_thousand_unknown_names_make_one_bounded_message),
+		cmocka_unit_test(older_spellings_mean_the_same),
+		cmocka_unit_test(a_copy_is_independent),
+		cmocka_unit_test(a_policy_in_use_is_frozen_and_its_copy_is_not),
+		cmocka_unit_test(null_arguments_are_refused),
+		cmocka_unit_test(control_bytes_never_reach_a_message),
+		cmocka_unit_test(paths_are_kept_as_they_are),
+		cmocka_unit_test(setting_a_key_survives_every_failed_allocation),
+		cmocka_unit_test(copying_survives_every_failed_allocation),
+		cmocka_unit_test(planning_survives_every_failed_allocation),
+		cmocka_unit_test(assembling_survives_every_failed_allocation),
+		cmocka_unit_test(explaining_survives_every_failed_allocation),
+	};
+
+	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
+}
