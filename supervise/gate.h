@@ -73,10 +73,11 @@ struct pending {
 	uint64_t id; /* of the notification; 0: slot is free */
 	pid_t tid;
 	int socket;
-	bool in_ring;     /* a request of the ring refers to this slot */
-	bool cancelled;   /* ... and has been told to end */
-	int cancel_code;  /* what the caller gets then; 0: the caller has left */
-	bool signal_seen; /* at the last look */
+	bool in_ring;        /* a request of the ring refers to this slot */
+	bool cancelled;      /* ... and has been told to end */
+	int cancel_code;     /* what the caller gets then; 0: the caller has left */
+	bool was_connecting; /* before this call: it answers EALREADY where a first one says EINPROGRESS */
+	bool signal_seen;    /* at the last look */
 	socklen_t address_size;
 	struct sockaddr_storage address;
 	struct ev_timer timeout; /* SO_SNDTIMEO */
@@ -141,6 +142,7 @@ struct socket_kind {
 };
 int socket_kind(int socket, struct socket_kind *kind); /* 0, -ENOTSOCK, -EBADF */
 bool socket_is_tcp(const struct socket_kind *kind);
+int socket_tcp_state(int socket); /* TCP_CLOSE, TCP_SYN_SENT, ...: tcp(7), TCP_INFO */
 
 /* pending.c */
 int pending_init(struct gate *gate);

@@ -33,17 +33,19 @@ static struct verdict connect_now(struct gate *gate, int *socket, const struct s
 }
 
 /* The kernel looks at the state of the socket before it looks at what does not fit; but for an address without a
- * family. tcp(7), TCP_INFO. */
+ * family. */
 static int misfit_code(int socket, size_t size, int code)
 {
-	struct tcp_info info = {0};
-	socklen_t info_size = sizeof(info);
-
-	if (size < sizeof(sa_family_t) || getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &info_size) < 0)
+	if (size < sizeof(sa_family_t))
 		return code;
-	if (info.tcpi_state == TCP_SYN_SENT || info.tcpi_state == TCP_SYN_RECV)
+	switch (socket_tcp_state(socket)) {
+	case TCP_SYN_SENT:
+	case TCP_SYN_RECV:
 		return -EALREADY;
-	return info.tcpi_state == TCP_CLOSE ? code : -EISCONN;
+	case TCP_CLOSE:
+		return code;
+	}
+	return -EISCONN;
 }
 
 static struct verdict connect_tcp(struct gate *gate, const struct call *call, int *socket, int domain,

@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -49,14 +47,23 @@ static pid_t helper_clone(void)
 	return pid < 0 ? -errno : pid;
 }
 
-static __attribute__((noreturn)) void helper_main(int numbers, int control, pid_t target)
+/* The helper must not outlive the target, and neither end of file nor PR_SET_PDEATHSIG tells it: the shared table
+ * keeps the other end of the pipe open, and the signal would come from a Landlock domain that may not signal out. */
+static bool number_awaited(int numbers, int target)
+{
+	struct pollfd events[2] = {{.fd = numbers, .events = POLLIN}, {.fd = target, .events = POLLIN}};
+
+	while (poll(events, 2, -1) < 0 && errno == EINTR)
+		;
+	return events[0].revents & POLLIN;
+}
+
+static __attribute__((noreturn)) void helper_main(int numbers, int control, int target)
 {
 	int listener = -1;
 
-	/* The shared table keeps the other end of the pipe open; the target's death must end us all the same.
-	 */
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	if (getppid() != target || fd_read_all(numbers, &listener, sizeof(listener)) < 0 || listener < 0)
+	if (!number_awaited(numbers, target) || fd_read_all(numbers, &listener, sizeof(listener)) < 0 ||
+	    listener < 0)
 		_exit(1);
 	_exit(fd_send(control, listener) < 0 ? 1 : 0);
 }
@@ -96,8 +103,8 @@ static int listener_give(int control, int listener, int numbers, pid_t helper, c
 int handover_target(int control, const struct walls *walls, const uint8_t *nonce, bool *confined,
                     const char **step)
 {
-	cleanup_fd int numbers_out = -1, numbers_in = -1, reserved = -1;
-	pid_t helper, self = getpid();
+	cleanup_fd int numbers_out = -1, numbers_in = -1, reserved = -1, self = -1;
+	pid_t helper;
 	int listener, r, numbers[2];
 
 	*confined = false;
@@ -111,6 +118,9 @@ int handover_target(int control, const struct walls *walls, const uint8_t *nonce
 	numbers_in = numbers[1];
 	/* The listener's number: without one left, the filter would fail when Landlock is up already. */
 	if ((reserved = fcntl(numbers_out, F_DUPFD_CLOEXEC, 0)) < 0)
+		return -errno;
+	*step = "pidfd_open";
+	if ((self = (int)syscall(SYS_pidfd_open, getpid(), 0)) < 0)
 		return -errno;
 	*step = "clone";
 	if ((helper = helper_clone()) == 0)

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -144,15 +145,28 @@ static void pending_cancel(struct pending *pending, int code)
 		wait_end(pending, code);
 }
 
+/* What the first connect(2) of this call has said. */
+static void pending_started(struct pending *pending, int code)
+{
+	pending->was_connecting = code == -EALREADY;
+	if (code_is_unfinished(code))
+		wait_start(pending, EPOLL_CTL_ADD);
+	else
+		pending_finish(pending, code);
+}
+
+static int code_of_giving_up(const struct pending *pending)
+{
+	return pending->was_connecting ? -EALREADY : -EINPROGRESS;
+}
+
 static void ring_done(struct pending *pending, int result)
 {
 	pending->in_ring = false;
 	if (pending->cancelled && (result == -ECANCELED || code_is_unfinished(result) || result == -EINTR))
 		pending_finish(pending, pending->cancel_code);
-	else if (code_is_unfinished(result))
-		wait_start(pending, EPOLL_CTL_ADD);
 	else
-		pending_finish(pending, result);
+		pending_started(pending, result);
 }
 
 static void ring_reap(struct gate *gate)
@@ -199,8 +213,10 @@ static int ring_connect(struct pending *pending)
 /* connect(2) on a blocking socket gives up with EINPROGRESS after SO_SNDTIMEO: socket(7). */
 static void timeout_fired(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
+	struct pending *pending = timer->data;
+
 	(void)loop, (void)events;
-	pending_cancel(timer->data, -EINPROGRESS);
+	pending_cancel(pending, code_of_giving_up(pending));
 }
 
 static void timeout_start(struct pending *pending)
@@ -264,18 +280,17 @@ static void tick(struct ev_loop *loop, struct ev_timer *timer, int events)
 
 static void pending_start(struct pending *pending)
 {
-	bool raced;
+	bool connecting, raced;
 	int r;
 
 	if (pending->gate->has_ring && ring_connect(pending) == 0) {
 		ring_reap(pending->gate);
 		return;
 	}
+	/* Waiting for what an earlier call has begun looks like beginning it: the guard ends both. */
+	connecting = socket_tcp_state(pending->socket) == TCP_SYN_SENT;
 	r = connect_guarded(pending->socket, &pending->address, pending->address_size, &raced);
-	if (code_is_unfinished(r))
-		wait_start(pending, EPOLL_CTL_ADD);
-	else
-		pending_finish(pending, r);
+	pending_started(pending, connecting && r == -EINPROGRESS ? -EALREADY : r);
 }
 
 struct verdict pending_connect(struct gate *gate, const struct call *call, int socket,
@@ -300,7 +315,7 @@ struct verdict pending_connect(struct gate *gate, const struct call *call, int s
 	pending_start(pending);
 	/* Not blocking, but of a target that has cleared the flag under us before: start it, and leave. */
 	if (pending->id == call->id && (flags = fcntl(socket, F_GETFL)) >= 0 && flags & O_NONBLOCK)
-		pending_cancel(pending, -EINPROGRESS);
+		pending_cancel(pending, code_of_giving_up(pending));
 	return (struct verdict){.kind = VERDICT_LATER};
 }
 

@@ -2,6 +2,7 @@
  * by now. socket(7), SO_DOMAIN and its kin. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "supervise/gate.h"
@@ -27,4 +28,13 @@ bool socket_is_tcp(const struct socket_kind *kind)
 {
 	return (kind->domain == AF_INET || kind->domain == AF_INET6) && kind->type == SOCK_STREAM &&
 	       kind->protocol == IPPROTO_TCP;
+}
+
+int socket_tcp_state(int socket)
+{
+	struct tcp_info info = {.tcpi_state = TCP_CLOSE};
+	socklen_t size = sizeof(info);
+
+	getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size);
+	return info.tcpi_state;
 }

@@ -65,6 +65,16 @@ static int try_nonblocking(uint16_t port)
 	return code;
 }
 
+static pid_t process_fork(void)
+{
+	pid_t child;
+
+	fflush(NULL);
+	if ((child = fork()) < 0)
+		fail_msg("fork: %s", strerror(errno));
+	return child;
+}
+
 static char process_state(pid_t process)
 {
 	char path[64], line[512], state = 0, *at;
@@ -118,7 +128,7 @@ static void leftovers_kill(void)
 
 	while (fscanf(children, "%d", &child) == 1)
 		if (child != net.acceptor)
-			kill(child, SIGKILL);
+			process_kill(child, SIGKILL);
 	fclose(children);
 }
 
@@ -184,8 +194,7 @@ static void tree_start(struct tree *tree)
 	sl_error error;
 
 	assert_int_equal(pipe2(go, O_CLOEXEC) | pipe2(came, O_CLOEXEC), 0);
-	fflush(NULL);
-	if ((tree->root = fork()) == 0) {
+	if ((tree->root = process_fork()) == 0) {
 		close(go[1]);
 		close(came[0]);
 		if (!result_put(came[1], sl_confine_self(policy, &error)))
@@ -319,8 +328,7 @@ static pid_t app_start(int *told_by, const sl_policy *policy)
 	pid_t app;
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	fflush(NULL);
-	if ((app = fork()) == 0) {
+	if ((app = process_fork()) == 0) {
 		close(ends[0]);
 		app_main(ends[1], policy);
 	}
@@ -390,7 +398,7 @@ static void kill_at(const sl_policy *policy, unsigned *struck, unsigned *bad)
 	bool came = told_within(told_by, 5000, &told);
 
 	close(told_by);
-	kill(app, SIGKILL);
+	process_kill(app, SIGKILL);
 	waitpid(app, NULL, 0);
 	*struck += strike->struck != 0;
 	if (!came || !(strike_missed(&told) || (strike->struck != 0 && told_is_safe(&told))) ||
@@ -453,11 +461,11 @@ static void stop_at(const sl_policy *policy, int then, unsigned *struck, unsigne
 	usleep(5000);
 	if (then == SIGKILL) {
 		/* The caller must be killable, and the supervisor must find that out. */
-		kill(app, SIGKILL);
+		process_kill(app, SIGKILL);
 		good &= exit_of(app) == 128 + SIGKILL;
-		kill(stopped, SIGCONT);
+		process_kill(stopped, SIGCONT);
 	} else {
-		kill(stopped, SIGCONT);
+		process_kill(stopped, SIGCONT);
 		good &= told_within(told_by, 5000, &told) && told_is_served(&told);
 		good &= exit_of(app) == 0;
 	}
@@ -606,7 +614,7 @@ static void a_waiting_call_ends_with_its_supervisor(void **state)
 	int listener = tcp_listener(AF_INET, &port), fillers[4], status = -1;
 	sl_policy *policy = policy_of(POLICY("net-allow", rule_for(AF_INET, port)));
 	sl_error error;
-	pid_t caller;
+	pid_t caller, supervisor;
 
 	(void)state;
 	listen(listener, 0);
@@ -617,13 +625,14 @@ static void a_waiting_call_ends_with_its_supervisor(void **state)
 		assert_int_equal(connect(fillers[i], (struct sockaddr *)&address, sizeof(address)), -1);
 		usleep(20000);
 	}
-	fflush(NULL);
-	if ((caller = fork()) == 0)
+	if ((caller = process_fork()) == 0)
 		_exit(sl_confine_self(policy, &error) < 0 ? 99 : waits_for_nobody(&port));
 	sl_policy_free(policy);
 	usleep(300000);
 	assert_int_equal(waitpid(caller, &status, WNOHANG), 0);
-	assert_true(kill(supervisor_of(caller), SIGKILL) == 0);
+	supervisor = supervisor_of(caller);
+	assert_true(supervisor > 1);
+	process_kill(supervisor, SIGKILL);
 	assert_int_equal(exit_of(caller), 0);
 	for (int i = 0; i < 4; i++)
 		close(fillers[i]);
@@ -718,7 +727,9 @@ static void chain_behind_a_naive_gate(const struct chain *chain)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		_exit(1);
-	if ((supervisor = fork()) == 0) {
+	if ((supervisor = fork()) < 0)
+		_exit(1);
+	if (supervisor == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		answer_all(fd_recv(pair[1]), EACCES);
 		_exit(0);
@@ -742,13 +753,12 @@ static struct chain_told chain_try(void (*attack)(const struct chain *chain))
 
 	assert_int_equal(pipe2(out, O_CLOEXEC) | pipe2(in, O_CLOEXEC), 0);
 	inside = (struct chain){out[1], in[0]};
-	fflush(NULL);
-	if ((attacker = fork()) == 0)
+	if ((attacker = process_fork()) == 0)
 		attack(&inside);
 	close(out[1]);
 	supervisor = result_within(out[0], 10000);
 	assert_true(supervisor > 0);
-	kill(supervisor, SIGKILL);
+	process_kill(supervisor, SIGKILL);
 	assert_true(state_becomes(supervisor, 'Z'));
 	assert_true(result_put(in[1], 1));
 	ready = (struct pollfd){.fd = out[0], .events = POLLIN};
@@ -757,7 +767,7 @@ static struct chain_told chain_try(void (*attack)(const struct chain *chain))
 	close(out[0]);
 	close(in[0]);
 	close(in[1]);
-	kill(attacker, SIGKILL);
+	process_kill(attacker, SIGKILL);
 	waitpid(attacker, NULL, 0);
 	return told;
 }
@@ -1270,7 +1280,7 @@ static int kin(void *context)
 			_exit(tcp_try(AF_INET, net.allowed) == 0 && tcp_try(AF_INET, net.other) == EACCES
 			              ? 5
 			              : 1);
-		_exit(exit_of(grandchild));
+		_exit(grandchild < 0 ? 1 : exit_of(grandchild));
 	}
 	EXPECT(exit_of(child) == 5);
 	return 0;
@@ -1399,7 +1409,7 @@ static int net_open(void **state)
 static int net_close(void **state)
 {
 	(void)state;
-	kill(net.acceptor, SIGKILL);
+	process_kill(net.acceptor, SIGKILL);
 	waitpid(net.acceptor, NULL, 0);
 	return 0;
 }

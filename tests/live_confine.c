@@ -807,11 +807,11 @@ static int tracer_refused(void *context)
 		pause();
 		_exit(0);
 	}
-	EXPECT(read(ready[0], &byte, 1) == 1 && byte == 0);
+	EXPECT(tracer > 1 && read(ready[0], &byte, 1) == 1 && byte == 0);
 	r = confine(context);
 	EXPECT(r == -EPERM && error.code == -EPERM && says(text_of("%d", tracer)) && says("traces"));
 	EXPECT(file_opens("/etc/passwd") && tcp_try(AF_INET, net.other) == 0);
-	kill(tracer, SIGKILL);
+	process_kill(tracer, SIGKILL);
 	EXPECT(exit_of(tracer) == 128 + SIGKILL);
 	EXPECT(childless());
 	EXPECT(confine(context) == 0);
@@ -1103,6 +1103,7 @@ static void held_start(struct held *held, const char *const keys[])
 			_exit(1);
 		_exit(0);
 	}
+	assert_true(held->process > 1);
 	close(go[0]);
 	close(ready[1]);
 	held->go = go[1];
@@ -1190,7 +1191,7 @@ static void an_app_that_is_killed_takes_its_supervisor_along(void **state)
 
 	(void)state;
 	held_start(&held, SUPERVISED);
-	kill(held.process, SIGKILL);
+	process_kill(held.process, SIGKILL);
 	assert_int_equal(exit_of(held.process), 128 + SIGKILL);
 	assert_true(poll_until(process_ended, held.supervisor));
 	close(held.go);
@@ -1312,7 +1313,7 @@ static int net_open(void **state)
 static int net_close(void **state)
 {
 	(void)state;
-	kill(net.acceptor, SIGKILL);
+	process_kill(net.acceptor, SIGKILL);
 	waitpid(net.acceptor, NULL, 0);
 	return 0;
 }

@@ -207,13 +207,22 @@ static void run_exec(enum way way, const char *const more[], const char *const w
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define SELF(...)  WORDS(self, __VA_ARGS__)
 
+static pid_t process_fork(void)
+{
+	pid_t child;
+
+	fflush(NULL);
+	if ((child = fork()) < 0)
+		fail_msg("fork: %s", strerror(errno));
+	return child;
+}
+
 static void run_start(struct run *run, enum way way, const char *const more[], const char *const words[])
 {
 	int in[2], out[2];
 
 	assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
-	fflush(NULL);
-	if ((run->process = fork()) == 0) {
+	if ((run->process = process_fork()) == 0) {
 		dup2(in[0], 0);
 		dup2(out[1], 1);
 		run_exec(way, more, words);
@@ -234,7 +243,7 @@ static int status_within(pid_t process, int milliseconds)
 		if (waitpid(process, &status, WNOHANG) == process)
 			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	}
-	kill(process, SIGKILL);
+	process_kill(process, SIGKILL);
 	waitpid(process, NULL, 0);
 	return -1;
 }
@@ -381,7 +390,7 @@ static void signals_reach_the_command_once(void **state)
 		for (size_t i = 0; i < sizeof(told_signals) / sizeof(told_signals[0]); i++) {
 			const char *word = text_of("<%02d>", told_signals[i]);
 
-			assert_int_equal(kill(run.process, told_signals[i]), 0);
+			process_kill(run.process, told_signals[i]);
 			assert_int_equal(seen_within(run.output, word, 1, 5000, text, sizeof(text)), 1);
 			/* No second one. */
 			assert_int_equal(seen_within(run.output, word, 2, 50, text, sizeof(text)), 1);
@@ -440,6 +449,8 @@ static void shell_main(int master, const char *path, enum way way, int orders, i
 			dup2(tty, fd);
 		run_exec(way, NULL, SELF("tell", ""));
 	}
+	if (job < 0)
+		_exit(1);
 	setpgid(job, job);
 	if (write(statuses, &job, sizeof(job)) != sizeof(job))
 		_exit(1);
@@ -477,8 +488,7 @@ static void terminal_start(struct terminal *terminal, enum way way)
 	assert_int_equal(grantpt(terminal->master) | unlockpt(terminal->master), 0);
 	assert_int_equal(ptsname_r(terminal->master, path, sizeof(path)), 0);
 	assert_int_equal(pipe2(orders, O_CLOEXEC) | pipe2(statuses, O_CLOEXEC), 0);
-	fflush(NULL);
-	if ((terminal->shell = fork()) == 0) {
+	if ((terminal->shell = process_fork()) == 0) {
 		close(orders[1]);
 		shell_main(terminal->master, path, way, orders[0], statuses[1]);
 	}
@@ -492,7 +502,7 @@ static void terminal_start(struct terminal *terminal, enum way way)
 
 static void terminal_end(struct terminal *terminal)
 {
-	kill(terminal->shell, SIGKILL);
+	process_kill(terminal->shell, SIGKILL);
 	waitpid(terminal->shell, NULL, 0);
 	close(terminal->master);
 	close(terminal->orders);
@@ -540,7 +550,7 @@ static void a_terminal_interrupts_the_command_once(void **state)
 		assert_int_equal(write(terminal.master, "\034", 1), 1);
 		assert_int_equal(seen_within(terminal.master, "<03>", 1, 5000, text, sizeof(text)), 1);
 		assert_int_equal(seen_within(terminal.master, "<03>", 2, 100, text, sizeof(text)), 1);
-		kill(terminal.job, SIGTERM);
+		process_kill(terminal.job, SIGTERM);
 		assert_int_equal(number_within(terminal.statuses, 5000), 7 << 8);
 		terminal_end(&terminal);
 	}
@@ -573,7 +583,7 @@ static void a_terminal_stops_and_continues_the_command(void **state)
 			assert_int_equal(
 				seen_within(terminal.master, "<02>", times, 5000, text, sizeof(text)), times);
 		}
-		kill(terminal.job, SIGTERM);
+		process_kill(terminal.job, SIGTERM);
 		assert_int_equal(number_within(terminal.statuses, 5000), 7 << 8);
 		terminal_end(&terminal);
 	}
@@ -594,7 +604,7 @@ static void pipes_end_when_the_command_closes_them(void **state)
 		assert_int_equal(poll(&input, 1, 5000), 1);
 		assert_true(input.revents & POLLERR);
 		assert_int_equal(waitpid(run.process, NULL, WNOHANG), 0);
-		kill(run.process, SIGTERM);
+		process_kill(run.process, SIGTERM);
 		assert_int_equal(run_end(&run), 128 + SIGTERM);
 	}
 }
@@ -656,7 +666,7 @@ static void the_command_ends_with_its_supervisor(void **state)
 	run_start(&run, GATE, WORDS("--keep-fd", "9"), SELF("hold", ""));
 	close(KEPT);
 	assert_true(run_is_ready(&run));
-	kill(run.process, SIGKILL);
+	process_kill(run.process, SIGKILL);
 	assert_int_equal(run_end(&run), 128 + SIGKILL);
 	assert_true(ends_within(from, 5000));
 	close(from);
@@ -673,7 +683,7 @@ static void a_grandchild_without_its_supervisor_connects_nowhere(void **state)
 	run_start(&run, GATE, WORDS("--keep-fd", "9"), SELF("orphan", text_of("%u", port)));
 	close(KEPT);
 	assert_true(run_is_ready(&run));
-	kill(run.process, SIGKILL);
+	process_kill(run.process, SIGKILL);
 	assert_int_equal(run_end(&run), 128 + SIGKILL);
 	if (!ends_within(from, 0))
 		seen_within(from, "\n", 1, 5000, text, sizeof(text));
@@ -739,7 +749,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	kill(acceptor, SIGKILL);
+	process_kill(acceptor, SIGKILL);
 	waitpid(acceptor, NULL, 0);
 	return 0;
 }

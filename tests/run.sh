@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run the tests and count them. Every test program speaks TAP; live and attack tests run as root and as an ordinary
-# user. usage: run.sh [unit|live|attack]...   environment: B (build directory), SL_LONG=1 (hammer for long),
+# user. usage: run.sh [beginning of names, such as live or unit_rule]...   environment: B (build directory), SL_LONG=1 (hammer for long),
 # SL_ASAN=1 (B was built with sanitizers)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -72,16 +72,16 @@ count_one() {
 sanitizers() {
 	[ -n "${SL_ASAN-}" ] || return 0
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=0
-	[ "$1" != unit ] || ASAN_OPTIONS=detect_leaks=1
+	[[ "$1" != unit* ]] || ASAN_OPTIONS=detect_leaks=1
 }
 
 for kind in "${kinds[@]}"; do
 	sanitizers "$kind"
-	for program in "$B"/tests/"$kind"_* tests/"$kind"_*.sh; do
+	for program in "$B"/tests/"$kind"* tests/"$kind"*.sh; do
 		if [ ! -f "$program" ] || [ ! -x "$program" ]; then
 			continue
 		fi
-		if [ "$kind" = unit ]; then
+		if [[ "$(basename "$program")" == unit_* ]]; then
 			run_one "$program" any
 		elif [ "$(id -u)" -eq 0 ]; then
 			run_one "$program" root

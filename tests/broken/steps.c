@@ -37,7 +37,7 @@ static void strike_at(enum step step, bool behind)
 	if ((self == strike->app) != step_is_the_apps(step) || ++strike->passed != strike->nth)
 		return;
 	strike->struck = self;
-	kill(strike->victim == 0 ? self : strike->victim, strike->signal);
+	kill(strike->victim > 1 ? strike->victim : self, strike->signal);
 }
 
 #define WRAP(type, step, name, parameters, arguments) \

@@ -205,6 +205,12 @@ pid_t supervisor_of(pid_t process)
 	return found;
 }
 
+void process_kill(pid_t process, int number)
+{
+	if (process > 1)
+		kill(process, number);
+}
+
 int open_descriptors(pid_t process)
 {
 	char path[64];

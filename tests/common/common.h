@@ -55,6 +55,9 @@ const char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* The supervisor of a process confined in place: its hidden child. 0 when there is none. */
 pid_t supervisor_of(pid_t process);
 
+/* kill(2), but never of what a failed fork(2) gives: -1 is everybody. */
+void process_kill(pid_t process, int number);
+
 int open_descriptors(pid_t process); /* how many; -1 when it cannot be seen */
 long private_kib(pid_t process);     /* Private_Clean + Private_Dirty; -1 */
 double seconds_now(void);            /* CLOCK_MONOTONIC */
