@@ -84,20 +84,6 @@ static bool poll_until(bool (*holds)(pid_t), pid_t process)
 	return false;
 }
 
-static char process_state(pid_t process)
-{
-	char path[64], line[512], state = 0, *at;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", process);
-	if ((file = fopen(path, "re")) == NULL)
-		return 0;
-	if (fgets(line, sizeof(line), file) != NULL && (at = strrchr(line, ')')) != NULL)
-		state = at[2];
-	fclose(file);
-	return state;
-}
-
 static bool process_ended(pid_t process)
 {
 	char state = process_state(process);
@@ -127,15 +113,6 @@ static int free_and_clean(void)
 	EXPECT(tcp_try(AF_INET, net.other) == 0);
 	EXPECT(childless());
 	return 0;
-}
-
-static int exit_of(pid_t child)
-{
-	int status;
-
-	if (waitpid(child, &status, 0) != child)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 /* ---- the program stays what it was ---- */

@@ -43,16 +43,6 @@ static struct {
 	pid_t acceptor;
 } net;
 
-static pid_t process_fork(void)
-{
-	pid_t child;
-
-	fflush(NULL);
-	if ((child = fork()) < 0)
-		fail_msg("fork: %s", strerror(errno));
-	return child;
-}
-
 static struct sockaddr_in address_of(uint32_t host, uint16_t port)
 {
 	return (struct sockaddr_in){AF_INET, htons(port), {htonl(host)}, {0}};

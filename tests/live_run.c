@@ -207,16 +207,6 @@ static void run_exec(enum way way, const char *const more[], const char *const w
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define SELF(...)  WORDS(self, __VA_ARGS__)
 
-static pid_t process_fork(void)
-{
-	pid_t child;
-
-	fflush(NULL);
-	if ((child = fork()) < 0)
-		fail_msg("fork: %s", strerror(errno));
-	return child;
-}
-
 static void run_start(struct run *run, enum way way, const char *const more[], const char *const words[])
 {
 	int in[2], out[2];

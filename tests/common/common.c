@@ -205,6 +205,39 @@ pid_t supervisor_of(pid_t process)
 	return found;
 }
 
+pid_t process_fork(void)
+{
+	pid_t child;
+
+	fflush(NULL);
+	if ((child = fork()) < 0)
+		fail_msg("fork: %s", strerror(errno));
+	return child;
+}
+
+char process_state(pid_t process)
+{
+	char path[64], line[512], state = 0, *at;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", process);
+	if ((file = fopen(path, "re")) == NULL)
+		return 0;
+	if (fgets(line, sizeof(line), file) != NULL && (at = strrchr(line, ')')) != NULL)
+		state = at[2];
+	fclose(file);
+	return state;
+}
+
+int exit_of(pid_t child)
+{
+	int status;
+
+	if (waitpid(child, &status, 0) != child)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 void process_kill(pid_t process, int number)
 {
 	if (process > 1)

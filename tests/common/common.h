@@ -55,6 +55,15 @@ const char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* The supervisor of a process confined in place: its hidden child. 0 when there is none. */
 pid_t supervisor_of(pid_t process);
 
+/* fork(2) with stdio flushed; fails the test where it cannot. */
+pid_t process_fork(void);
+
+/* The letter of /proc/PID/stat; 0 when there is no such process. */
+char process_state(pid_t process);
+
+/* Waits: its exit status, 128+n for signal n. */
+int exit_of(pid_t child);
+
 /* kill(2), but never of what a failed fork(2) gives: -1 is everybody. */
 void process_kill(pid_t process, int number);
 
