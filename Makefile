@@ -10,7 +10,8 @@ MANDIR  ?= $(PREFIX)/share/man
 DESTDIR ?=
 B       ?= build
 
-WARNINGS  := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
+WARNINGS  := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+             -Wno-missing-field-initializers
 HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
 OPTIMIZE  ?= -O2 -g $(HARDENING)
 SANITIZE  ?=
@@ -99,7 +100,7 @@ $(B)/tests/%: $(B)/tests/%.o $(TEST_COMMON) $(B)/libsluice.a
 
 # Each allocation of the code under test fails once: ld(1), --wrap.
 $(B)/tests/unit_policy: SL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray \
-                                      -Wl,--wrap=strdup,--wrap=strndup
+                                      -Wl,--wrap=strdup,--wrap=strndup,--wrap=name_resolve,--wrap=dns_resolve
 
 $(B)/bench/%: $(B)/bench/%.o $(BENCH_COMMON) $(B)/libsluice.a
 	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lm -lpthread -o $@
@@ -109,10 +110,26 @@ $(B)/bench/%: $(B)/bench/%.o $(BENCH_COMMON) $(B)/libsluice.a
 $(B)/tests/attack_race $(B)/tests/attack_race_control: $(B)/tests/race_body.o
 $(B)/tests/attack_race_control: $(B)/tests/broken/continues.o
 $(B)/tests/attack_race_control: SL_LDFLAGS += -Wl,--wrap=handle_connect,--wrap=pending_connect \
-        -Wl,--wrap=connect_guarded,--wrap=plan_build $(B)/libsluice.a
+        -Wl,--wrap=connect_guarded,--wrap=ruleset_create $(B)/libsluice.a
+
+# The same for sends: what the gate sent on behalf, the kernel sends once more.
+$(B)/tests/attack_send $(B)/tests/attack_send_control: $(B)/tests/send_race_body.o
+$(B)/tests/attack_send_control: $(B)/tests/broken/sends.o
+$(B)/tests/attack_send_control: SL_LDFLAGS += -Wl,--wrap=handle_sendto,--wrap=handle_sendmsg \
+        -Wl,--wrap=handle_sendmmsg,--wrap=handle_connect,--wrap=handle_bind,--wrap=bind,--wrap=respond $(B)/libsluice.a
+
+# A supervisor that is slow at the one moment where it matters.
+$(B)/tests/attack_remap: SL_LDFLAGS += -Wl,--wrap=connect_guarded
+
+# Scenarios that run bare and confined.
+$(B)/tests/live_same: $(patsubst %.c,$(B)/%.o,$(wildcard tests/same/*.c))
 
 # The same connects on a gate that lacks one kernel feature; a supervisor that is killed or stopped at a chosen step.
-$(B)/tests/live_connect_noring $(B)/tests/live_connect_nothread: SL_LDFLAGS += -Wl,--wrap=kernel_probe_gate
+$(B)/tests/live_connect_noring $(B)/tests/live_connect_nothread $(B)/tests/live_unix_noring: SL_LDFLAGS += -Wl,--wrap=kernel_probe_gate
+# A product that believes in an older Landlock than there is.
+$(B)/tests/live_old_landlock: SL_LDFLAGS += -Wl,--wrap=kernel_probe,--wrap=ruleset_create,--wrap=net_decide \
+        -Wl,--wrap=net_binds_allow
+$(B)/tests/attack_network_old: SL_LDFLAGS += -Wl,--wrap=kernel_probe
 $(B)/tests/attack_supervisor: $(B)/tests/broken/steps.o
 $(B)/tests/attack_supervisor: SL_LDFLAGS += -Wl,--wrap=guard_detach,--wrap=gate_open,--wrap=handover_report \
     -Wl,--wrap=fd_send,--wrap=filter_load,--wrap=fd_write_all,--wrap=fd_recv,--wrap=gate_listen,--wrap=guard_lock \

@@ -22,7 +22,7 @@
 enum { CONFINES = 100, CALLS = 10000, IDLE_SECONDS = 5 };
 
 static const char *const alone_keys[] = {"fs-system", NULL, NULL};
-static const char *const supervised_keys[] = {"fs-system", "", "net-allow", "127.0.0.1:1", NULL};
+static const char *const supervised_keys[] = {"fs-system", "", "net-allow", "tcp://127.0.0.1:1", NULL};
 
 static sl_policy *policy_make(const char *const keys[])
 {

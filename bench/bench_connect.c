@@ -194,12 +194,13 @@ static const struct work works[] = {
 
 static void enter_supervised(void)
 {
-	confine((const char *const[]){"net-allow", text("127.0.0.1:%u,%u", port_open, port_refused), NULL});
+	confine((const char *const[]){"net-allow", text("tcp://127.0.0.1:%u,%u", port_open, port_refused),
+	                              NULL});
 }
 
 static void enter_by_port(void)
 {
-	confine((const char *const[]){"net-allow", text(":%u,%u", port_open, port_refused), NULL});
+	confine((const char *const[]){"net-allow", text("tcp://:%u,%u", port_open, port_refused), NULL});
 }
 
 enum { BARE, FLOOR, SUPERVISED, BY_PORT, LANES };

@@ -79,7 +79,7 @@ static struct contender trues[CONTENDERS] = {
 	[BARE] = {"true", {"true"}},
 	[ALONE] = {"sluice run -s -- true", {NULL, "run", "-s", "--", "true"}},
 	[SUPERVISED] = {"sluice run -s --net-allow 127.0.0.1:1 -- true",
-                        {NULL, "run", "-s", "--net-allow", "127.0.0.1:1", "--", "true"}},
+                        {NULL, "run", "-s", "--net-allow", "tcp://127.0.0.1:1", "--", "true"}},
 	[BUBBLEWRAP] = {"bwrap --ro-bind / / true", {"bwrap", "--ro-bind", "/", "/", "true"}},
 };
 

@@ -1,4 +1,4 @@
-/* What one decision costs: net_table_allows() at 10, 1,000 and 10,000 rules, half of the endpoints allowed.
+/* What one decision costs: net_decide() at 10, 1,000 and 10,000 rules, half of the endpoints allowed.
  * Rules use the prefix lengths that people write (v4 /8 /16 /24 /32, v6 /32 /48 /64 /128), ports 443 or a
  * list. "lengths=all" is the worst shape there is: every prefix length of IPv6 in use, endpoints of IPv6.
  * Left out: reading the sockaddr, the trap, the supervisor. Those are the other benches'. */
@@ -107,7 +107,7 @@ static double decisions_time(const struct net_table *table, unsigned *hits)
 
 		for (int pass = 0; pass < PASSES; pass++)
 			for (int i = 0; i < ENDPOINTS; i++)
-				allowed += net_table_allows(table, &endpoints[i]);
+				allowed += net_decide(table, NULL, 0, NET_TCP, &endpoints[i]);
 		rounds[r] = (now_ns() - start) / (PASSES * ENDPOINTS);
 	}
 	*hits = (unsigned)(allowed * 100 / ((unsigned long)ROUNDS * PASSES * ENDPOINTS));
@@ -118,6 +118,7 @@ static double decisions_time(const struct net_table *table, unsigned *hits)
 static int case_run(unsigned count, int only_family, int all_lengths, const char *note)
 {
 	static const char *pointers[RULES_MAX];
+	struct net_rules rules = {.allow = {pointers, count}};
 	struct net_table *table;
 	struct net_need need;
 	sl_error error;
@@ -127,7 +128,7 @@ static int case_run(unsigned count, int only_family, int all_lengths, const char
 	case_draw(count, only_family, all_lengths);
 	for (unsigned i = 0; i < count; i++)
 		pointers[i] = texts[i];
-	if (net_table_build(pointers, count, &table, &need, &error) < 0) {
+	if (net_table_build(&rules, &table, &need, &error) < 0) {
 		fprintf(stderr, "bench_table: %s\n", error.message);
 		return -1;
 	}

@@ -20,8 +20,10 @@ struct feature {
 		return expression;                          \
 	}
 
-KERNEL_HAS(landlock, kernel->landlock_abi >= 1)
-KERNEL_HAS(landlock_scopes, kernel->landlock_abi >= SL_ABI_MIN)
+KERNEL_HAS(landlock, kernel->landlock_abi >= SL_ABI_MIN)
+KERNEL_HAS(landlock_ports, kernel->landlock_abi >= SL_ABI_NET)
+KERNEL_HAS(landlock_ioctl, kernel->landlock_abi >= SL_ABI_IOCTL)
+KERNEL_HAS(landlock_scopes, kernel->landlock_abi >= SL_ABI_SCOPES)
 KERNEL_HAS(landlock_threads, kernel->landlock_abi >= SL_ABI_TSYNC)
 KERNEL_HAS(notify, kernel->notify)
 KERNEL_HAS(wait_killable, kernel->wait_killable)
@@ -33,22 +35,23 @@ KERNEL_HAS(ptrace, kernel->yama <= 1 || (kernel->yama == 2 && kernel->ptrace_cap
 KERNEL_HAS(fresh, !kernel->under_filter)
 
 static const struct feature features[] = {
-	{"landlock", has_landlock, true, "fs-read, fs-write and all else about files"},
-	{"landlock-abi-6", has_landlock_scopes, true, "TCP ports, signals and abstract sockets (Linux 6.12)"},
+	{"landlock", has_landlock, true, "fs-read, fs-write and all else about files (ABI 3, 6.2)"},
+	{"landlock-abi-4", has_landlock_ports, false,
+         "TCP by port without a supervisor (6.7); with one where it lacks"},
+	{"landlock-abi-5", has_landlock_ioctl, true, "ioctl on devices (6.10); or degrade ioctl"},
+	{"landlock-abi-6", has_landlock_scopes, true,
+         "signals and abstract sockets stay inside (6.12); or degrade scopes"},
 	{"landlock-abi-8", has_landlock_threads, false,
          "sl_confine_self() in a program with several threads"},
-	{"seccomp-notify", has_notify, true, "net-allow with addresses: asking a supervisor"},
-	{"seccomp-wait-killable", has_wait_killable, true,
-         "net-allow with addresses: no call is done twice (5.19)"},
-	{"seccomp-sync-wake-up", has_sync_wake_up, false, "net-allow with addresses: fast answers (6.6)"},
-	{"pidfd-getfd", has_pidfd_getfd, true,
-         "net-allow with addresses: acting on the program's own socket"},
+	{"seccomp-notify", has_notify, true, "a supervisor: the filter can ask it"},
+	{"seccomp-wait-killable", has_wait_killable, true, "a supervisor: no call is done twice (5.19)"},
+	{"seccomp-sync-wake-up", has_sync_wake_up, false, "a supervisor: fast answers (6.6)"},
+	{"pidfd-getfd", has_pidfd_getfd, true, "a supervisor: acting on the program's own socket"},
 	{"pidfd-thread", has_pidfd_thread, false,
          "threads with descriptors of their own (6.9); refused without"},
-	{"io-uring", has_io_uring, false,
-         "net-allow with addresses: slow connects cost the supervisor nothing"},
+	{"io-uring", has_io_uring, false, "a supervisor: slow connects cost the supervisor nothing"},
 	{"ptrace-access", has_ptrace, true,
-         "net-allow with addresses: kernel.yama.ptrace_scope of 0, or 1 for sluice run"},
+         "a supervisor: kernel.yama.ptrace_scope of 0, or 1 for sluice run"},
 	{"not-confined-yet", has_fresh, false, "net-allow with addresses inside another sandbox"},
 };
 

@@ -45,11 +45,15 @@ uint64_t capabilities_permitted(void)
 	return sets[0].permitted | (uint64_t)sets[1].permitted << 32;
 }
 
+/* Files may carry it, such as ping(8), and could not be executed without it in the bounding set: capabilities(7). Under
+ * no_new_privs they do not give it. */
+static const uint64_t bounding = BIT(CAP_NET_RAW);
+
 /* Needs CAP_SETPCAP; who does not have it cannot gain anything by exec either, under no_new_privs. */
 static void bounding_drop(void)
 {
 	for (int capability = 0; capability < CAPABILITIES_MAX; capability++)
-		if (!(kept & BIT(capability)) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
+		if (!((kept | bounding) & BIT(capability)) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
 			return; /* past the last that this kernel knows, or not ours to drop */
 }
 

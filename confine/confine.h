@@ -36,13 +36,20 @@ struct filter_allow {
 	int number;
 	const struct arg_rule *rules;
 	size_t count;
+	unsigned when; /* as arg_rule.when */
 };
 
-/* Only these calls, EPERM for all others. -ENOMEM, -E2BIG. */
-int filter_assemble_allow(struct filter_program *program, const struct filter_allow *rows, size_t count);
+/* Only these calls, and of them those whose conditions hold; EPERM for all others. -ENOMEM, -E2BIG. */
+int filter_assemble_allow(struct filter_program *program, const struct filter_allow *rows, size_t count,
+                          unsigned conditions);
 
 /* Load with seccomp(2). With SECCOMP_FILTER_FLAG_NEW_LISTENER the listener is returned. -errno. */
 int filter_load(const struct filter_program *program, unsigned long flags);
+
+/* A granted path as an O_PATH descriptor, the caller's. -ELOOP, -EXDEV: a symbolic link or ".." below an fs-write
+ * directory. grant_error() says that, or what the errno says, and returns `code`. */
+int grant_open(const struct plan *plan, const char *name);
+int grant_error(const char *name, int code, sl_error *error);
 
 /* A ruleset with all of the plan's grants; the descriptor is the caller's. The error names the path. */
 int ruleset_create(const struct plan *plan, sl_error *error);

@@ -256,7 +256,8 @@ static void emit_allow_row(struct assembler *to, const struct filter_allow *row)
 		to->code[jump].jf = (uint8_t)(to->count - jump - 1);
 }
 
-int filter_assemble_allow(struct filter_program *program, const struct filter_allow *rows, size_t count)
+int filter_assemble_allow(struct filter_program *program, const struct filter_allow *rows, size_t count,
+                          unsigned conditions)
 {
 	struct assembler to;
 	int r = assembler_start(&to, 0);
@@ -267,7 +268,8 @@ int filter_assemble_allow(struct filter_program *program, const struct filter_al
 	emit_native_only(&to);
 	emit(&to, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
 	for (size_t i = 0; i < count; i++)
-		emit_allow_row(&to, &rows[i]);
+		if (rows[i].when == 0 || rows[i].when & conditions)
+			emit_allow_row(&to, &rows[i]);
 	emit_answer(&to, (struct answer){ANSWER_ERRNO, EPERM});
 	return assembler_finish(&to, program);
 }

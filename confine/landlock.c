@@ -2,6 +2,7 @@
  * that the rule is made of. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,73 +13,152 @@
 #include "core/error.h"
 #include "core/fd.h"
 
-/* Is `path` written as something below `directory`? Then what follows, else NULL. */
-static const char *path_below(const char *path, const char *directory)
-{
-	size_t size = strlen(directory);
+struct place { /* which directory: a name is one of many */
+	uint64_t mount, inode;
+	uint32_t major, minor;
+};
 
-	while (size > 0 && directory[size - 1] == '/')
-		size--;
-	if (strncmp(path, directory, size) != 0 || path[size] != '/')
-		return NULL;
-	path += size + strspn(path + size, "/");
-	return *path == '\0' ? NULL : path;
+static int place_at(int directory, const char *path, struct place *place)
+{
+	struct statx status;
+
+	if (statx(directory, path, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &status) < 0)
+		return -errno;
+	*place =
+		(struct place){status.stx_mnt_id, status.stx_ino, status.stx_dev_major, status.stx_dev_minor};
+	return 0;
 }
 
-static const char *path_below_writable(const struct plan *plan, const char *path, const char **directory)
+static bool place_is(const struct place *left, const struct place *right)
 {
-	for (size_t i = 0; i < plan->grant_count; i++) {
-		const char *rest = path_below(path, plan->grants[i].path);
+	return left->inode == right->inode && left->major == right->major && left->minor == right->minor;
+}
 
-		*directory = plan->grants[i].path;
-		if (plan->grants[i].access == FS_WRITE_ACCESS && rest != NULL)
-			return rest;
+static bool grants_write(const struct plan *plan, const struct place *place)
+{
+	struct place granted;
+
+	for (size_t i = 0; i < plan->grant_count; i++)
+		if (plan->grants[i].access == FS_WRITE_ACCESS &&
+		    place_at(AT_FDCWD, plan->grants[i].path, &granted) == 0 && place_is(&granted, place))
+			return true;
+	return false;
+}
+
+/* At or below a directory that may be written? 1, 0, -errno. */
+static int is_writable(const struct plan *plan, int directory)
+{
+	enum { STEPS_MAX = 256 };
+	cleanup_fd int held = -1;
+	struct place here, above;
+	int at = directory, r = place_at(at, "", &here);
+
+	for (int i = 0; r == 0 && i < STEPS_MAX; i++) {
+		int up;
+
+		if (grants_write(plan, &here))
+			return 1;
+		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		fd_close(&held);
+		at = held = up;
+		if (up < 0 || (r = place_at(up, "", &above)) < 0)
+			return -errno;
+		if (place_is(&above, &here) && above.mount == here.mount)
+			return 0;
+		here = above;
 	}
-	return NULL;
+	return r < 0 ? r : -ENAMETOOLONG;
+}
+
+/* The directory in front of `rest`, which is the end of `path`. */
+static int directory_open(const char *path, const char *rest)
+{
+	char directory[PATH_MAX];
+	size_t size = (size_t)(rest - path);
+	int fd;
+
+	if (size >= sizeof(directory))
+		return -ENAMETOOLONG;
+	memcpy(directory, path, size);
+	directory[size] = '\0';
+	fd = open(size == 0 ? "." : directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Behind "/", or behind the dots that lead up from here: none of these is a link. */
+static const char *names_begin(const char *path)
+{
+	while (path[0] == '/' || (path[0] == '.' && (path[1] == '/' || path[1] == '\0')) ||
+	       (path[0] == '.' && path[1] == '.' && (path[2] == '/' || path[2] == '\0')))
+		path++;
+	return path;
+}
+
+/* The first directory of `path` that lies at or below one that may be written, and *rest of the path. -ENOENT: none. */
+static int writable_open(const struct plan *plan, const char *path, const char **rest)
+{
+	const char *at = names_begin(path);
+
+	for (; *at != '\0'; at += strcspn(at, "/"), at += strspn(at, "/")) {
+		cleanup_fd int directory = directory_open(path, at);
+		int r = directory < 0 ? directory : is_writable(plan, directory);
+
+		*rest = at;
+		if (r != 0)
+			return r < 0 ? r : fd_steal(&directory);
+	}
+	return -ENOENT;
+}
+
+static bool plan_writes(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->grant_count; i++)
+		if (plan->grants[i].access == FS_WRITE_ACCESS)
+			return true;
+	return false;
 }
 
 /* Below a directory that may be written, a symbolic link may be the work of an earlier run in the same sandbox: it
- * must not choose what this one is granted. */
-static int grant_open(const struct plan *plan, const struct path_grant *grant)
+ * must not choose what this one is granted. Asked of the directories themselves, since each can be spelled in many
+ * ways. */
+int grant_open(const struct plan *plan, const char *name)
 {
 	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH};
-	const char *directory, *rest = path_below_writable(plan, grant->path, &directory);
 	cleanup_fd int from = -1;
+	const char *rest;
 	int path;
 
-	if (rest == NULL) {
-		path = open(grant->path, O_PATH | O_CLOEXEC);
-		return path < 0 ? -errno : path;
-	}
-	if ((from = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
-		return -errno;
-	path = (int)syscall(SYS_openat2, from, rest, &how, sizeof(how));
+	if (plan_writes(plan) && (from = writable_open(plan, name, &rest)) < 0 && from != -ENOENT)
+		return from;
+	path = from < 0 ? open(name, O_PATH | O_CLOEXEC)
+	                : (int)syscall(SYS_openat2, from, rest, &how, sizeof(how));
 	return path < 0 ? -errno : path;
 }
 
-static int grant_error(const struct path_grant *grant, int code, sl_error *error)
+int grant_error(const char *name, int code, sl_error *error)
 {
 	if (code == -ELOOP || code == -EXDEV)
 		return error_set(
 			error, code,
 			"%.120s: a symbolic link or \"..\" in it lies below an fs-write directory, where an "
 			"earlier run may have put it; name the place it leads to",
-			grant->path);
-	return error_errno(error, code, "%.180s", grant->path);
+			name);
+	return error_errno(error, code, "%.180s", name);
 }
 
 static int rule_add_path(int ruleset, const struct plan *plan, const struct path_grant *grant,
                          sl_error *error)
 {
-	int opened = grant_open(plan, grant);
+	int opened = grant_open(plan, grant->path);
 	cleanup_fd int path = opened;
-	struct landlock_path_beneath_attr rule = {.allowed_access = grant->access, .parent_fd = path};
+	struct landlock_path_beneath_attr rule = {.allowed_access = grant->access & plan->handled_fs,
+	                                          .parent_fd = path};
 	struct stat status;
 
 	if (grant->if_exists && (opened == -ENOENT || opened == -ENOTDIR || opened == -EACCES))
 		return 0;
 	if (opened < 0)
-		return grant_error(grant, opened, error);
+		return grant_error(grant->path, opened, error);
 	if (fstat(path, &status) < 0)
 		return error_errno(error, -errno, "%.180s", grant->path);
 	if (!S_ISDIR(status.st_mode))

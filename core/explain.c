@@ -45,6 +45,58 @@ static void path_print(const char *path, FILE *out)
 			fputc(*path, out);
 }
 
+void binds_print(const struct net_binds *binds, FILE *out)
+{
+	static const char *const names[] = {[NET_TCP] = "TCP", [NET_UDP] = "UDP"};
+
+	for (int protocol = NET_TCP; protocol <= NET_UDP; protocol++) {
+		fprintf(out, "  %s ports:", names[protocol]);
+		if (binds->protocols[protocol].any)
+			fputs(" any\n", out);
+		else
+			ports_print(&binds->protocols[protocol].ports, out);
+	}
+}
+
+static void tcp_print(const char *what, const struct plan *plan, enum slot slot, uint64_t right,
+                      const struct port_set *ports, FILE *out)
+{
+	if (slot_asks(&plan->slots[slot])) {
+		fprintf(out, "  %s: the supervisor decides\n", what);
+	} else if (plan->slots[slot].otherwise.kind == ANSWER_ERRNO) {
+		fprintf(out, "  %s: refused by the filter\n", what);
+	} else if (plan->handled_net & right) {
+		fprintf(out, "  %s, any address, ports:", what);
+		ports_print(ports, out);
+	} else {
+		fprintf(out, "  %s: not restricted\n", what);
+	}
+}
+
+/* Landlock's scope keeps these inside; without it the supervisor does, as far as it is asked. */
+static const char *abstract_summary(const struct plan *plan)
+{
+	bool datagrams = plan->conditions & WHEN_UNIX_DATAGRAMS;
+
+	if (!(plan->conditions & WHEN_UNIX))
+		return "there are none";
+	if (slot_asks(&plan->slots[SLOT_CONNECT]) && !plan->unix_continue &&
+	    (!datagrams || slot_asks(&plan->slots[SLOT_SENDTO])))
+		return "the supervisor decides";
+	return "not restricted (degrade scopes)";
+}
+
+static void scopes_print(const struct plan *plan, FILE *out)
+{
+	if (plan->scoped != 0) {
+		fputs("  signals and abstract unix sockets: only inside\n", out);
+		return;
+	}
+	fprintf(out, "  signals: to every process of the same user%s (degrade scopes)\n",
+	        plan->supervised ? ", the supervisor too" : "");
+	fprintf(out, "  abstract unix sockets: %s\n", abstract_summary(plan));
+}
+
 static void landlock_print(const struct plan *plan, FILE *out)
 {
 	fputs("landlock: refused unless granted:", out);
@@ -62,19 +114,13 @@ static void landlock_print(const struct plan *plan, FILE *out)
 	}
 	if (plan->grant_count == 0)
 		fputs("  nothing is granted: not even a program can be executed (fs-system, fs-read)\n", out);
-	if (plan->handled_net & LANDLOCK_ACCESS_NET_CONNECT_TCP) {
-		fputs("  TCP connect to any address, ports:", out);
-		ports_print(&plan->connect_ports, out);
-	} else {
-		fputs("  TCP connect: not restricted\n", out);
-	}
-	if (plan->handled_net & LANDLOCK_ACCESS_NET_BIND_TCP) {
-		fputs("  TCP bind, ports:", out);
-		ports_print(&plan->bind_ports, out);
-	} else {
-		fputs("  TCP bind: not restricted\n", out);
-	}
-	fputs("  signals and abstract unix sockets: only inside\n\n", out);
+	tcp_print("TCP connect", plan, SLOT_CONNECT, LANDLOCK_ACCESS_NET_CONNECT_TCP, &plan->connect_ports,
+	          out);
+	tcp_print("TCP bind", plan, SLOT_BIND, LANDLOCK_ACCESS_NET_BIND_TCP, &plan->bind_ports, out);
+	scopes_print(plan, out);
+	if (!(plan->handled_fs & LANDLOCK_ACCESS_FS_IOCTL_DEV))
+		fputs("  ioctl on devices that can be opened: not restricted by path (degrade ioctl)\n", out);
+	fputs("\n", out);
 }
 
 static void answer_print(struct answer answer, FILE *out)
@@ -217,15 +263,17 @@ static void filter_print(const struct plan *plan, FILE *out)
 
 static void trapped_print(const struct plan *plan, FILE *out)
 {
-	fputs(plan->supervised
-	              ? "trapped calls: the supervisor copies the arguments once, decides, and acts on a "
-	                "duplicate of the socket\n"
-	              : "trapped calls: none\n",
-	      out);
+	if (plan->supervised)
+		fprintf(out,
+		        "trapped calls, for %s: the supervisor copies the arguments once, decides, and acts on a "
+		        "duplicate of the socket\n",
+		        plan->reason);
+	else
+		fputs("trapped calls: none\n", out);
 	for (size_t i = 0; i < syscall_count; i++) {
 		const struct syscall_row *row = &syscall_rows[i];
 
-		if (row->kind == SYSCALL_SLOT && plan->slots[row->value].otherwise.kind == ANSWER_NOTIFY)
+		if (row->kind == SYSCALL_SLOT && slot_asks(&plan->slots[row->value]))
 			fprintf(out, "  %s: %s\n", row->name, plan->slots[row->value].why);
 	}
 	fputs("\n", out);

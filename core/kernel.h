@@ -63,6 +63,10 @@ enum { SL_QUERY_OPERATION = 0x534c5543 };
 #define SL_UNDER_FILTER EISCONN
 #define SL_UNDER_GATE   EALREADY
 
+/* Asked through getsockname(2), which no descriptor of this number answers: bare it is EBADF. Under port-remap the
+ * supervisor writes up to `args[2]` struct sl_port_mapping to `args[1]` and returns how many there are. */
+enum { SL_PORTS_DESCRIPTOR = -0x534c5054 };
+
 /* What this kernel gives this process; filled by kernel_probe() in confine/, from `notify` on only where a
  * supervisor is wanted. */
 struct kernel {
@@ -80,7 +84,10 @@ struct kernel {
 	bool ptrace_capable;   /* CAP_SYS_PTRACE in effect */
 };
 
-#define SL_ABI_MIN   6 /* scopes for signals and abstract sockets: Linux 6.12 */
-#define SL_ABI_TSYNC 8 /* a ruleset for all threads at once */
+#define SL_ABI_MIN    3 /* linking, renaming and truncating: Linux 6.2. Files cannot be had without */
+#define SL_ABI_NET    4 /* TCP ports: Linux 6.7. The supervisor judges them where they are lacking */
+#define SL_ABI_IOCTL  5 /* ioctl on devices: Linux 6.10 */
+#define SL_ABI_SCOPES 6 /* signals and abstract sockets: Linux 6.12 */
+#define SL_ABI_TSYNC  8 /* a ruleset for all threads at once */
 
 #endif

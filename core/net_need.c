@@ -1,4 +1,4 @@
-/* Port sets: what netpolicy/ parses, and what Landlock rules are made of. */
+/* Port sets: what netpolicy/ parses, and what Landlock rules are made of; and what may be bound. */
 #include "core/net_need.h"
 
 #include <errno.h>
@@ -16,6 +16,58 @@ int port_set_add(struct port_set *set, uint16_t low, uint16_t high)
 		set->ranges = ranges;
 	}
 	set->ranges[set->count++] = (struct port_range){.low = low, .high = high};
+	return 0;
+}
+
+/* All of `from` or nothing: what was there before stays in both cases. */
+int port_set_copy(struct port_set *to, const struct port_set *from)
+{
+	size_t count = to->count;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < from->count; i++)
+		r = port_set_add(to, from->ranges[i].low, from->ranges[i].high);
+	if (r < 0)
+		to->count = count;
+	else
+		port_set_normalize(to);
+	return r;
+}
+
+/* One range less all of `less`, appended to `left`. */
+static int range_subtract(struct port_set *left, struct port_range range, const struct port_set *less)
+{
+	unsigned low = range.low;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && low <= range.high && i < less->count; i++) {
+		const struct port_range *hole = &less->ranges[i];
+
+		if (hole->low > range.high)
+			break;
+		if (hole->low > low)
+			r = port_set_add(left, (uint16_t)low, hole->low - 1);
+		low = hole->high + 1u;
+	}
+	return r == 0 && low <= range.high ? port_set_add(left, (uint16_t)low, range.high) : r;
+}
+
+int port_set_subtract(struct port_set *set, const struct port_set *less)
+{
+	struct port_set left = {0}, rest = *less; /* `rest` shares its ranges */
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < set->count; i++) {
+		for (; rest.count > 0 && rest.ranges->high < set->ranges[i].low; rest.count--)
+			rest.ranges++;
+		r = range_subtract(&left, set->ranges[i], &rest);
+	}
+	if (r < 0) {
+		port_set_clear(&left);
+		return r;
+	}
+	port_set_clear(set);
+	*set = left;
 	return 0;
 }
 
@@ -45,6 +97,20 @@ void port_set_normalize(struct port_set *set)
 	set->count = used + 1;
 }
 
+/* Normalized ranges do not touch, so whatever covers a range is one range. */
+bool port_set_covers(const struct port_set *set, const struct port_set *of)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < of->count; i++) {
+		while (at < set->count && set->ranges[at].high < of->ranges[i].high)
+			at++;
+		if (at == set->count || set->ranges[at].low > of->ranges[i].low)
+			return false;
+	}
+	return true;
+}
+
 bool port_set_has(const struct port_set *set, uint16_t port)
 {
 	size_t low = 0, high = set->count;
@@ -70,6 +136,20 @@ void port_set_clear(struct port_set *set)
 
 void net_need_clear(struct net_need *need)
 {
-	port_set_clear(&need->any_ports);
-	need->gate = need->tcp_any = false;
+	port_set_clear(&need->tcp_ports);
+	*need = (struct net_need){0};
+}
+
+bool net_binds_allow(const struct net_binds *binds, enum net_protocol protocol, uint16_t port)
+{
+	if (protocol > NET_UDP)
+		return false;
+	return binds->protocols[protocol].any || port_set_has(&binds->protocols[protocol].ports, port);
+}
+
+void net_binds_clear(struct net_binds *binds)
+{
+	for (int protocol = NET_TCP; protocol <= NET_UDP; protocol++)
+		port_set_clear(&binds->protocols[protocol].ports);
+	*binds = (struct net_binds){0};
 }

@@ -9,53 +9,153 @@
 #include "core/error.h"
 #include "core/parse.h"
 
-static int kernel_check(const struct kernel *kernel, sl_error *error)
+static int kernel_check(const struct kernel *kernel, const sl_policy *policy, sl_error *error)
 {
+	static const struct {
+		int abi;
+		const char *name, *what, *since;
+	} lacks[] = {
+		{SL_ABI_SCOPES, "scopes", "the scopes of signals and abstract sockets", "6.12"},
+		{SL_ABI_IOCTL, "ioctl", "judging ioctl on devices", "6.10"},
+	};
+
 	if (kernel->landlock_abi == 0)
 		return error_set(
 			error, -ENOTSUP,
 			"this kernel gives no Landlock (needs ABI %d, Linux 6.12): is \"landlock\" in "
 			"the lsm= boot parameter?",
-			SL_ABI_MIN);
+			SL_ABI_SCOPES);
 	if (kernel->landlock_abi < SL_ABI_MIN)
 		return error_set(
 			error, -ENOTSUP,
-			"this kernel has Landlock ABI %d, needed is %d (Linux 6.12): TCP rules and the "
-			"scopes of signals and abstract sockets",
-			kernel->landlock_abi, SL_ABI_MIN);
+			"this kernel has Landlock ABI %d, needed is %d (Linux 6.12), and %d (6.2) at the very "
+			"least: linking, renaming and truncating files",
+			kernel->landlock_abi, SL_ABI_SCOPES, SL_ABI_MIN);
+	for (size_t i = 0; i < sizeof(lacks) / sizeof(lacks[0]); i++)
+		if (kernel->landlock_abi < lacks[i].abi && !policy_degrades(policy, lacks[i].name))
+			return error_set(
+				error, -ENOTSUP,
+				"this kernel has Landlock ABI %d, needed is %d (Linux %s): %s; \"degrade "
+				"%s\" goes without",
+				kernel->landlock_abi, lacks[i].abi, lacks[i].since, lacks[i].what,
+				lacks[i].name);
 	return 0;
 }
 
+/* UDP and ping sockets exist where a rule of theirs does; and where names are asked for. */
+static bool udp_exists(const struct plan_net *net)
+{
+	return net->out->extent[NET_UDP] != NET_NOTHING || net->binds->protocols[NET_UDP].named ||
+	       net->out->names;
+}
+
+/* With port-remap the address says which port is meant, and the supervisor knows where that is. */
+static bool udp_is_judged(const struct plan_net *net)
+{
+	return udp_exists(net) && (net->out->extent[NET_UDP] != NET_ALL || net->port_remap);
+}
+
+/* Sockets that take an address with each send, and not just any. */
+static bool sends_are_judged(const struct plan_net *net)
+{
+	return udp_is_judged(net) || net->out->extent[NET_ICMP] == NET_PARTS ||
+	       (net->unix_sockets.named && net->unix_sockets.datagrams);
+}
+
+static bool unix_is_allowed(const struct plan_net *net)
+{
+	return net->unix_sockets.any || net->unix_sockets.named;
+}
+
+/* Sockets on which connect(2) and bind(2) are no business of TCP. */
+static bool others_exist(const struct plan_net *net)
+{
+	return unix_is_allowed(net) || udp_exists(net) || net->out->extent[NET_ICMP] != NET_NOTHING;
+}
+
+/* By the supervisor, in Landlock's place; where no socket may, by the filter, which does not see of which kind one is.
+ */
+static bool tcp_is_judged(const struct plan_net *net, const struct kernel *kernel, bool something)
+{
+	return kernel->landlock_abi < SL_ABI_NET && (something || others_exist(net));
+}
+
+static bool connects_are_judged(const struct plan_net *net, const struct kernel *kernel)
+{
+	enum net_extent tcp = net->out->extent[NET_TCP];
+
+	return tcp == NET_PARTS || net->unix_sockets.named || net->port_remap || sends_are_judged(net) ||
+	       (tcp != NET_ALL && tcp_is_judged(net, kernel, tcp != NET_NOTHING));
+}
+
+/* Where a connect of a unix socket is not left to the kernel: dispatch.c. */
+static bool unix_is_judged(const struct plan_net *net, const struct kernel *kernel)
+{
+	return net->unix_sockets.named ||
+	       (net->unix_sockets.any && (sends_are_judged(net) || (kernel->landlock_abi < SL_ABI_NET &&
+	                                                            net->out->extent[NET_TCP] != NET_ALL)));
+}
+
+/* Landlock judges TCP alone. */
+static bool binds_are_judged(const struct plan_net *net, const struct kernel *kernel)
+{
+	bool tcp_any = net->binds->protocols[NET_TCP].any;
+	bool tcp_some = net->binds->protocols[NET_TCP].ports.count > 0;
+
+	/* Of abstract names the supervisor has to know which were bound inside. */
+	return unix_is_judged(net, kernel) || net->port_remap ||
+	       (udp_exists(net) && !net->binds->protocols[NET_UDP].any) ||
+	       (!tcp_any && tcp_is_judged(net, kernel, tcp_some || net->interfaces));
+}
+
+const char *plan_supervision(const struct plan_net *net, const struct kernel *kernel)
+{
+	if (net->out->names)
+		return "net-allow with host names";
+	if (net->out->extent[NET_TCP] == NET_PARTS)
+		return "net-allow with addresses";
+	if (net->port_remap)
+		return "port-remap";
+	if (udp_is_judged(net))
+		return "net-allow for UDP";
+	if (net->out->extent[NET_ICMP] == NET_PARTS)
+		return "net-allow for ICMP with addresses";
+	if (net->unix_sockets.named)
+		return "net-allow-unix with paths";
+	if (connects_are_judged(net, kernel))
+		return "TCP by port on a kernel whose Landlock has no ports";
+	if (udp_exists(net) && binds_are_judged(net, kernel))
+		return "net-allow-bind for UDP";
+	return binds_are_judged(net, kernel) ? "TCP by port on a kernel whose Landlock has no ports" : NULL;
+}
+
 /* A second listener: the kernel gives a task one, and our own filter refuses to hear of another. */
-static int gate_check(const struct kernel *kernel, enum plan_mode mode, sl_error *error)
+static int gate_check(const char *reason, const struct kernel *kernel, enum plan_mode mode, sl_error *error)
 {
 	if (kernel->under_gate || kernel->under_filter)
-		return error_set(
-			error, -EBUSY,
-			"net-allow with addresses needs a supervisor, and a confined process cannot get "
-			"%s one: seccomp(2) allows one listener",
-			kernel->under_gate ? "a second" : "its first");
+		return error_set(error, -EBUSY,
+		                 "%s needs a supervisor, and a confined process cannot get "
+		                 "%s one: seccomp(2) allows one listener",
+		                 reason, kernel->under_gate ? "a second" : "its first");
 	if (kernel->foreign_listener)
-		return error_set(
-			error, -EBUSY,
-			"net-allow with addresses needs a supervisor, and another program supervises this "
-			"process already: seccomp(2) allows one listener");
+		return error_set(error, -EBUSY,
+		                 "%s needs a supervisor, and another program supervises this "
+		                 "process already: seccomp(2) allows one listener",
+		                 reason);
 	if (!kernel->notify || !kernel->wait_killable || !kernel->pidfd_getfd)
-		return error_set(error, -ENOTSUP,
-		                 "net-allow with addresses needs a supervisor, and this kernel lacks %s",
+		return error_set(error, -ENOTSUP, "%s needs a supervisor, and this kernel lacks %s", reason,
 		                 !kernel->notify ? "seccomp user notification"
 		                 : !kernel->wait_killable
 		                         ? "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19)"
 		                         : "pidfd_getfd(2) (Linux 5.6)");
 	if (kernel->yama >= 3 || (kernel->yama == 2 && !kernel->ptrace_capable) ||
 	    (kernel->yama == 1 && mode == PLAN_IN_PLACE && !kernel->ptrace_capable))
-		return error_set(
-			error, -ENOTSUP,
-			"net-allow with addresses needs a supervisor, and kernel.yama.ptrace_scope=%d "
-			"keeps it from the program's sockets; %s",
-			kernel->yama,
-			kernel->yama == 1 ? "start the program with `sluice run`"
-					  : "use any-address rules (:PORT)");
+		return error_set(error, -ENOTSUP,
+		                 "%s needs a supervisor, and kernel.yama.ptrace_scope=%d "
+		                 "keeps it from the program's sockets; %s",
+		                 reason, kernel->yama,
+		                 kernel->yama == 1 ? "start the program with `sluice run`"
+		                                   : "use any-address rules (tcp://*:PORT)");
 	return 0;
 }
 
@@ -63,10 +163,17 @@ static int gate_check(const struct kernel *kernel, enum plan_mode mode, sl_error
  * look narrower and not be. */
 static int nested_check(const struct plan_net *net, const struct kernel *kernel, sl_error *error)
 {
-	if (kernel->under_gate && !net->out->tcp_any && net->out->any_ports.count > 0)
-		return error_set(error, -EBUSY,
-		                 "net-allow by port under a supervisor would not bind it; allow * here, or "
-		                 "nothing, or put the rules into the outer policy");
+	if (kernel->under_gate && net->out->extent[NET_TCP] == NET_PORTS)
+		return error_set(
+			error, -EBUSY,
+			"net-allow by port under a supervisor would not bind it; allow tcp://* here, or "
+			"nothing, or put the rules into the outer policy");
+	if (kernel->under_gate && !net->binds->protocols[NET_TCP].any &&
+	    net->binds->protocols[NET_TCP].ports.count > 0)
+		return error_set(
+			error, -EBUSY,
+			"net-allow-bind by port under a supervisor would not bind it; allow tcp://* here, or "
+			"nothing, or put the ports into the outer policy");
 	return 0;
 }
 
@@ -98,7 +205,11 @@ static int grants_add(struct plan *plan, const struct value_list *paths, uint64_
 #define SYSTEM_ACCESS_READ   FS_READ_ACCESS
 #define SYSTEM_ACCESS_DEVICE FS_DEVICE_ACCESS
 
-static int system_grants_add(struct plan *plan)
+/* With host names in the rules the policy DNS is the one place that knows them: resolvers that cannot open this file go
+ * on to it. */
+#define HOSTS_FILE "/etc/hosts"
+
+static int system_grants_add(struct plan *plan, bool names)
 {
 	static const struct path_grant system_paths[] = {
 #define SYSTEM_PATH(path, access) {path, SYSTEM_ACCESS_##access, true},
@@ -108,52 +219,48 @@ static int system_grants_add(struct plan *plan)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(system_paths) / sizeof(system_paths[0]); i++)
-		r = grant_add(plan, system_paths[i].path, system_paths[i].access, true);
+		if (!names || strcmp(system_paths[i].path, HOSTS_FILE) != 0)
+			r = grant_add(plan, system_paths[i].path, system_paths[i].access, true);
 	return r;
 }
 
-static int plan_files(struct plan *plan, const sl_policy *policy)
+static int plan_files(struct plan *plan, const sl_policy *policy, const struct plan_net *net,
+                      const struct kernel *kernel)
 {
 	int r;
 
-	/* Every right of ABI 5 and up, so that what is not granted is refused. */
+	/* Every right, so that what is not granted is refused. */
 	plan->handled_fs = (LANDLOCK_ACCESS_FS_IOCTL_DEV << 1) - 1;
+	if (kernel->landlock_abi < SL_ABI_IOCTL)
+		plan->handled_fs &= ~LANDLOCK_ACCESS_FS_IOCTL_DEV;
 	if ((r = grants_add(plan, &policy->values[OPTION_FS_READ], FS_READ_ACCESS, false)) < 0 ||
 	    (r = grants_add(plan, &policy->values[OPTION_FS_WRITE], FS_WRITE_ACCESS, false)) < 0 ||
 	    (r = grants_add(plan, &policy->values[OPTION_FS_READ_IF_EXISTS], FS_READ_ACCESS, true)) < 0)
 		return r;
-	return policy_has(policy, OPTION_FS_SYSTEM) ? system_grants_add(plan) : 0;
+	return policy_has(policy, OPTION_FS_SYSTEM) ? system_grants_add(plan, net->out->names) : 0;
 }
 
-static int port_set_copy(struct port_set *to, const struct port_set *from)
+/* Where the supervisor connects and binds, the program itself has no port left that Landlock would grant it. */
+static int plan_network(struct plan *plan, const struct plan_net *net, const struct kernel *kernel)
 {
+	bool connects = connects_are_judged(net, kernel), binds = binds_are_judged(net, kernel);
+	bool has_ports = kernel->landlock_abi >= SL_ABI_NET;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < from->count; i++)
-		r = port_set_add(to, from->ranges[i].low, from->ranges[i].high);
-	port_set_normalize(to);
-	return r;
-}
-
-static int plan_network(struct plan *plan, const struct plan_net *net)
-{
-	int r;
-
-	if (!net->out->tcp_any)
+	plan->reason = plan_supervision(net, kernel);
+	plan->supervised = plan->reason != NULL;
+	plan->unix_continue = net->unix_sockets.any && !unix_is_judged(net, kernel);
+	if (has_ports && net->out->extent[NET_TCP] != NET_ALL)
 		plan->handled_net |= LANDLOCK_ACCESS_NET_CONNECT_TCP;
-	if (!net->bind_any)
+	if (has_ports && !net->binds->protocols[NET_TCP].any)
 		plan->handled_net |= LANDLOCK_ACCESS_NET_BIND_TCP;
-	plan->scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL;
-	plan->supervised = net->out->gate;
-	if ((r = port_set_copy(&plan->connect_ports, &net->out->any_ports)) < 0)
-		return r;
-	return port_set_copy(&plan->bind_ports, net->bind_ports);
-}
-
-static void slot_skip_first(struct slot_plan *slot)
-{
-	slot->rules++;
-	slot->count--;
+	if (kernel->landlock_abi >= SL_ABI_SCOPES)
+		plan->scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL;
+	if (!connects && has_ports)
+		r = port_set_copy(&plan->connect_ports, &net->out->tcp_ports);
+	if (r == 0 && !binds && has_ports)
+		r = port_set_copy(&plan->bind_ports, &net->binds->protocols[NET_TCP].ports);
+	return r;
 }
 
 static void slot_open(struct slot_plan *slot, const char *why)
@@ -166,68 +273,92 @@ static void slot_refuse(struct slot_plan *slot, int code, const char *why)
 	*slot = (struct slot_plan){.otherwise = {.kind = ANSWER_ERRNO, .error = code}, .why = why};
 }
 
+/* The table stays: what it says of arguments needs no asking. */
 static void slot_ask(struct slot_plan *slot, const char *why)
 {
-	*slot = (struct slot_plan){.otherwise = {.kind = ANSWER_NOTIFY}, .why = why};
+	slot->otherwise.kind = ANSWER_NOTIFY;
+	slot->why = why;
 }
 
-static void slots_plan_connect(struct plan *plan, const struct plan_net *net, const struct kernel *kernel)
+static unsigned conditions_of(const struct plan *plan, const sl_policy *policy, const struct plan_net *net,
+                              const struct kernel *kernel)
 {
-	struct slot_plan *connect = &plan->slots[SLOT_CONNECT];
+	const struct unix_need *unix_sockets = &net->unix_sockets;
+	unsigned all = 0;
 
-	if (plan->supervised)
-		slot_ask(connect, "net-allow names addresses, and those are in memory");
-	else if (kernel->under_gate && !net->out->tcp_any)
-		slot_refuse(connect, EACCES, "no net-allow, and the supervisor above would not know");
-	if (net->out->tcp_any) {
-		slot_open(&plan->slots[SLOT_SENDTO], "any TCP address is allowed");
-		slot_open(&plan->slots[SLOT_SENDMSG], "any TCP address is allowed");
-		slot_open(&plan->slots[SLOT_SENDMMSG], "any TCP address is allowed");
-	}
+	all |= unix_sockets->any || unix_sockets->named ? WHEN_UNIX : 0;
+	all |= unix_sockets->any || unix_sockets->datagrams ? WHEN_UNIX_DATAGRAMS : 0;
+	all |= udp_exists(net) ? WHEN_UDP : 0;
+	all |= udp_exists(net) && net->out->extent[NET_UDP] == NET_NOTHING &&
+	                       !net->binds->protocols[NET_UDP].named
+	               ? WHEN_UDP_TO_ASK
+	               : 0;
+	all |= net->out->extent[NET_ICMP] != NET_NOTHING ? WHEN_ICMP : 0;
+	all |= policy_has(policy, OPTION_NET_INTERFACES) ? WHEN_INTERFACES : 0;
+	all |= net->out->extent[NET_TCP] != NET_ALL ? WHEN_TCP_PARTS : 0;
+	all |= sends_are_judged(net) ? WHEN_SENDS_ASKED : 0;
+	all |= plan->supervised ? WHEN_SUPERVISED : 0;
+	all |= plan->supervised && !kernel->ptrace_capable ? WHEN_HIDING_HURTS : 0;
+	all |= plan->supervised && !kernel->pidfd_thread ? WHEN_THREADS_BLUR : 0;
+	all |= plan->supervised || kernel->under_gate ? WHEN_UNDER_GATE : 0;
+	all |= plan->limit_file_size ? WHEN_FILE_LIMIT : 0;
+	all |= net->port_remap ? WHEN_PORT_REMAP : 0;
+	all |= net->out->names ? WHEN_NAMES : 0;
+	return all;
+}
+
+static void slots_plan_out(struct plan *plan, const struct plan_net *net, const struct kernel *kernel)
+{
+	bool all = net->out->extent[NET_TCP] == NET_ALL;
+
+	if (connects_are_judged(net, kernel))
+		slot_ask(&plan->slots[SLOT_CONNECT], "the address is in memory");
+	else if (kernel->under_gate && !all)
+		slot_refuse(&plan->slots[SLOT_CONNECT], EACCES,
+		            "no net-allow, and the supervisor above would not know");
+	else if (kernel->landlock_abi < SL_ABI_NET && !all)
+		slot_refuse(&plan->slots[SLOT_CONNECT], EACCES,
+		            "no net-allow, and this Landlock has no ports");
+	if (!sends_are_judged(net))
+		return;
+	slot_ask(&plan->slots[SLOT_SENDMSG], "the address, if there is one, is in memory");
+	slot_ask(&plan->slots[SLOT_SENDMMSG], "the addresses, if there are any, are in memory");
 }
 
 /* An unbound listen(2) takes an ephemeral port on every address, and Landlock does not see it. */
-static void slots_plan_bind(struct plan *plan, const struct plan_net *net, bool unix_allowed)
+static void slots_plan_bind(struct plan *plan, const struct plan_net *net, const struct kernel *kernel)
 {
-	if (!net->bind_any && net->bind_ports->count == 0 && !unix_allowed)
+	bool any = net->binds->protocols[NET_TCP].any, some = net->binds->protocols[NET_TCP].ports.count > 0;
+
+	if (binds_are_judged(net, kernel))
+		slot_ask(&plan->slots[SLOT_BIND],
+		         net->port_remap ? "port-remap: another port where this one is taken"
+		                         : "the port is in memory, and Landlock judges TCP alone");
+	else if (kernel->under_gate && !any)
+		slot_refuse(&plan->slots[SLOT_BIND], EACCES,
+		            "no net-allow-bind, and the supervisor above would not know");
+	else if (kernel->landlock_abi < SL_ABI_NET && !any)
+		slot_refuse(&plan->slots[SLOT_BIND], EACCES,
+		            "no net-allow-bind, and this Landlock has no ports");
+	if (!any && (kernel->under_gate || (!some && !unix_is_allowed(net))))
 		slot_refuse(&plan->slots[SLOT_LISTEN], EACCES,
 		            "no net-allow-bind, and listen binds by itself");
-	else if (!net->bind_any && plan->supervised)
+	else if (net->port_remap || (!any && plan->supervised))
 		slot_ask(&plan->slots[SLOT_LISTEN], "it binds by itself where bind was not called");
-	if (!unix_allowed) {
-		slot_skip_first(&plan->slots[SLOT_SOCKET]);
-		slot_skip_first(&plan->slots[SLOT_SOCKETPAIR]);
-	}
 }
 
-static void slots_plan_gate(struct plan *plan, const struct kernel *kernel)
+static void slots_plan_remap(struct plan *plan, const struct plan_net *net)
 {
-	bool under_gate = plan->supervised || kernel->under_gate;
-
-	if (!plan->supervised) {
-		slot_open(&plan->slots[SLOT_SCHED_SETAFFINITY], "no supervisor to protect");
-		slot_open(&plan->slots[SLOT_SCHED_SETPARAM], "no supervisor to protect");
-		slot_open(&plan->slots[SLOT_SCHED_SETSCHEDULER], "no supervisor to protect");
-		slot_open(&plan->slots[SLOT_SCHED_SETATTR], "no supervisor to protect");
-		slot_skip_first(&plan->slots[SLOT_SETPRIORITY]);
-		slot_skip_first(&plan->slots[SLOT_IOPRIO_SET]);
-	}
-	if (!plan->supervised || kernel->ptrace_capable)
-		slot_skip_first(&plan->slots[SLOT_PRCTL]);
-	if (!plan->supervised || kernel->pidfd_thread)
-		plan->slots[SLOT_CLONE].count--;
-	/* The first query row says "gate", the second "filter"; the first match wins. */
-	if (!under_gate)
-		slot_skip_first(&plan->slots[SLOT_SECCOMP]);
+	if (!net->port_remap)
+		return;
+	slot_ask(&plan->slots[SLOT_GETSOCKNAME], "port-remap: shows the port that was asked for");
+	slot_ask(&plan->slots[SLOT_GETPEERNAME], "port-remap: shows the port that was asked for");
 }
 
 static void slots_plan_limits(struct plan *plan)
 {
-	if (!plan->limit_file_size) {
-		slot_skip_first(&plan->slots[SLOT_PRLIMIT64]);
-		slot_open(&plan->slots[SLOT_SETRLIMIT], "own limits");
+	if (!plan->limit_file_size)
 		slot_open(&plan->slots[SLOT_FALLOCATE], "no limit");
-	}
 }
 
 static int group_open(const char *name, void *context)
@@ -254,12 +385,10 @@ static int syscall_deny(const char *name, void *context)
 	struct plan *plan = deny->plan;
 	const struct syscall_row *row = syscall_by_name(name);
 
-	if (row->kind == SYSCALL_SLOT && plan->slots[row->value].otherwise.kind == ANSWER_NOTIFY)
-		return error_set(
-			deny->error, -EINVAL,
-			"deny-syscall: %s conflicts with the address rules of net-allow: the supervisor "
-			"answers it",
-			name);
+	if (row->kind == SYSCALL_SLOT && slot_asks(&plan->slots[row->value]))
+		return error_set(deny->error, -EINVAL,
+		                 "deny-syscall: %s conflicts with %s: the supervisor answers it", name,
+		                 plan->reason);
 	if (row->kind == SYSCALL_SLOT && (row->value == SLOT_SYSV_IPC || row->value == SLOT_POSIX_MQ) &&
 	    plan->slots[row->value].otherwise.kind == ANSWER_ALLOW)
 		return error_set(deny->error, -EINVAL,
@@ -315,6 +444,8 @@ static int plan_fds(struct plan *plan, const sl_policy *policy)
 	size_t count = 0;
 
 	plan->strict_fds = policy_has(policy, OPTION_STRICT_FDS);
+	plan->map_fd =
+		policy_has(policy, OPTION_PORT_MAP_FD) ? atoi(policy_scalar(policy, OPTION_PORT_MAP_FD)) : -1;
 	if ((plan->keep_fds = calloc(keep->count + 3, sizeof(*plan->keep_fds))) == NULL)
 		return -ENOMEM;
 	for (int fd = 0; fd < 3; fd++)
@@ -336,19 +467,39 @@ static void plan_limits(struct plan *plan, const sl_policy *policy)
 		size_parse(policy_scalar(policy, OPTION_MAX_FILE_SIZE), &plan->max_file_size);
 }
 
+/* What takes away needs something to take it from: else it would look as if the rest were allowed. */
+static int denials_check(const sl_policy *policy, sl_error *error)
+{
+	if (policy_has(policy, OPTION_NET_DENY) && !policy_has(policy, OPTION_NET_ALLOW))
+		return error_set(
+			error, -EINVAL,
+			"net-deny takes away from net-allow, and there is none: add net-allow \"*\" to allow "
+			"all else");
+	if (policy_has(policy, OPTION_NET_DENY_BIND) && !policy_has(policy, OPTION_NET_ALLOW_BIND))
+		return error_set(error, -EINVAL,
+		                 "net-deny-bind takes away from net-allow-bind, and there is none: add "
+		                 "net-allow-bind \"*\" to allow all else");
+	if (policy_has(policy, OPTION_PORT_MAP_FD) && !policy_has(policy, OPTION_PORT_REMAP))
+		return error_set(error, -EINVAL, "port-map-fd tells what port-remap does, and there is none");
+	return 0;
+}
+
 static int plan_fill(struct plan *plan, const sl_policy *policy, const struct plan_net *net,
                      const struct kernel *kernel, sl_error *error)
 {
 	int r;
 
-	slots_default(plan->slots);
 	plan_limits(plan, policy);
-	if ((r = plan_files(plan, policy)) < 0 || (r = plan_network(plan, net)) < 0 ||
+	if ((r = plan_files(plan, policy, net, kernel)) < 0 || (r = plan_network(plan, net, kernel)) < 0 ||
 	    (r = plan_fds(plan, policy)) < 0)
 		return error_errno(error, r, "plan");
-	slots_plan_connect(plan, net, kernel);
-	slots_plan_bind(plan, net, policy_has(policy, OPTION_NET_ALLOW_UNIX));
-	slots_plan_gate(plan, kernel);
+	if ((plan->rules = calloc(RULES_KEPT_MAX, sizeof(*plan->rules))) == NULL)
+		return error_errno(error, -ENOMEM, "plan");
+	plan->conditions = conditions_of(plan, policy, net, kernel);
+	slots_fill(plan->slots, plan->conditions, plan->rules);
+	slots_plan_out(plan, net, kernel);
+	slots_plan_bind(plan, net, kernel);
+	slots_plan_remap(plan, net);
 	slots_plan_limits(plan);
 	if ((r = plan_syscalls(plan, policy, error)) == -ENOMEM)
 		return error_errno(error, r, "plan");
@@ -358,11 +509,12 @@ static int plan_fill(struct plan *plan, const sl_policy *policy, const struct pl
 int plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net *net,
                const struct kernel *kernel, enum plan_mode mode, sl_error *error)
 {
+	const char *reason = plan_supervision(net, kernel);
 	int r;
 
 	*plan = (struct plan){.mode = mode};
-	if ((r = kernel_check(kernel, error)) < 0 ||
-	    (net->out->gate && (r = gate_check(kernel, mode, error)) < 0) ||
+	if ((r = kernel_check(kernel, policy, error)) < 0 || (r = denials_check(policy, error)) < 0 ||
+	    (reason != NULL && (r = gate_check(reason, kernel, mode, error)) < 0) ||
 	    (r = nested_check(net, kernel, error)) < 0)
 		return r;
 	if ((r = plan_fill(plan, policy, net, kernel, error)) < 0)
@@ -373,6 +525,7 @@ int plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net
 void plan_clear(struct plan *plan)
 {
 	free(plan->grants);
+	free(plan->rules);
 	free(plan->denied);
 	free(plan->keep_fds);
 	port_set_clear(&plan->connect_ports);

@@ -36,12 +36,33 @@ struct arg_test {
 	uint32_t mask, value;
 };
 
+/* What must hold of the plan for a rule to be in it: any of the bits of arg_rule.when, or no bit at all. */
+enum plan_condition {
+	WHEN_UNIX = 1 << 0,           /* net-allow-unix grants something */
+	WHEN_UNIX_DATAGRAMS = 1 << 1, /* ... and datagrams too */
+	WHEN_UDP = 1 << 2,
+	WHEN_ICMP = 1 << 3,
+	WHEN_INTERFACES = 1 << 4,
+	WHEN_TCP_PARTS = 1 << 6,   /* not every TCP address is allowed */
+	WHEN_SENDS_ASKED = 1 << 7, /* the supervisor sends */
+	WHEN_SUPERVISED = 1 << 8,
+	WHEN_HIDING_HURTS = 1 << 9,  /* the supervisor could not see into an undumpable process */
+	WHEN_THREADS_BLUR = 1 << 10, /* a pidfd names no thread, and there is a supervisor */
+	WHEN_UNDER_GATE = 1 << 11,
+	WHEN_FILE_LIMIT = 1 << 12,
+	WHEN_PRIVILEGED = 1 << 13, /* of the supervisor's own filter: it has capabilities */
+	WHEN_NAMES = 1 << 14,      /* the supervisor answers for host names */
+	WHEN_PORT_REMAP = 1 << 15,
+	WHEN_UDP_TO_ASK = 1 << 16, /* UDP exists only for asking for names */
+};
+
 enum { ARG_TESTS_MAX = 3 };
 struct arg_rule {
 	struct arg_test tests[ARG_TESTS_MAX]; /* all must hold */
 	unsigned count;
 	struct answer answer;
 	const char *what; /* for explain: what these arguments mean */
+	unsigned when;    /* enum plan_condition, or 0: always */
 };
 
 /* First match wins, else `otherwise`. */
@@ -52,7 +73,14 @@ struct slot_plan {
 	const char *why; /* for explain */
 };
 
-void slots_default(struct slot_plan slots[SLOT_COUNT]);
+/* Every slot's table, without the rules whose `when` does not hold. `kept` is where the tables go that lose some;
+ * slots point into it. */
+enum { RULES_KEPT_MAX = 192 };
+void slots_fill(struct slot_plan slots[SLOT_COUNT], unsigned conditions,
+                struct arg_rule kept[static RULES_KEPT_MAX]);
+
+/* Does the filter ever ask the supervisor about it? */
+bool slot_asks(const struct slot_plan *slot);
 
 struct path_grant {
 	const char *path; /* the policy's, or constant: lives as long as the policy */
@@ -63,6 +91,10 @@ struct path_grant {
 struct plan {
 	enum plan_mode mode;
 	bool supervised;
+	const char *reason;  /* what needs the supervisor; NULL without one */
+	unsigned conditions; /* enum plan_condition */
+
+	bool unix_continue; /* a connect of a unix socket gains nothing by being made into another: dispatch.c */
 
 	uint64_t handled_fs, handled_net, scoped;
 	struct path_grant *grants; /* malloc'd */
@@ -70,12 +102,14 @@ struct plan {
 	struct port_set connect_ports, bind_ports; /* what Landlock lets through */
 
 	struct slot_plan slots[SLOT_COUNT];
-	int *denied; /* malloc'd: numbers refused with EPERM before all else */
+	struct arg_rule *rules; /* malloc'd: what the slots point to */
+	int *denied;            /* malloc'd: numbers refused with EPERM before all else */
 	size_t denied_count;
 
 	bool limit_file_size;
 	uint64_t max_file_size;
 
+	int map_fd; /* of port-map-fd, or -1 */
 	bool strict_fds;
 	int *keep_fds; /* malloc'd, sorted, unique */
 	size_t keep_count;
@@ -84,9 +118,14 @@ struct plan {
 /* What must be parsed by netpolicy/ before there can be a plan. Borrowed for the call, then copied. */
 struct plan_net {
 	const struct net_need *out;
-	const struct port_set *bind_ports;
-	bool bind_any;
+	const struct net_binds *binds;
+	struct unix_need unix_sockets;
+	bool interfaces; /* net-interfaces: netlink sockets exist */
+	bool port_remap;
 };
+
+/* What of the network needs a supervisor, in words; NULL when nothing does. */
+const char *plan_supervision(const struct plan_net *net, const struct kernel *kernel);
 
 /* Every error names the key or the protection. On failure *plan holds nothing. */
 int plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net *net,
@@ -95,6 +134,8 @@ void plan_clear(struct plan *plan);
 
 /* The walls, in words; 0 or -EIO. */
 int plan_print(const struct plan *plan, FILE *out);
+/* What the supervisor binds, where it is asked. */
+void binds_print(const struct net_binds *binds, FILE *out);
 
 #define FS_READ_ACCESS \
 	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)

@@ -10,6 +10,7 @@
 #include "core/fd.h"
 #include "core/parse.h"
 #include "core/syscalls.h"
+#include "core/unix_need.h"
 
 int comma_each(const char *list, int (*each)(const char *item, void *context), void *context)
 {
@@ -46,6 +47,11 @@ static bool syscall_known(const char *name)
 	return syscall_by_name(name) != NULL;
 }
 
+static bool lack_known(const char *name)
+{
+	return strcmp(name, "scopes") == 0 || strcmp(name, "ioctl") == 0;
+}
+
 static bool group_known(const char *name)
 {
 	enum slot slot;
@@ -53,19 +59,37 @@ static bool group_known(const char *name)
 	return syscall_group_slot(name, &slot) == 0;
 }
 
-static int names_check(const struct option_row *row, const char *value, sl_error *error)
+/* The names of one kind of list: what it is called, which there are (NULL: too many to say). */
+struct name_kind {
+	bool (*known)(const char *name);
+	const char *what, *all;
+};
+
+static int names_check(const struct option_row *row, const char *value, const struct name_kind *kind,
+                       sl_error *error)
 {
-	bool groups = row->kind == OPTION_GROUPS;
-	struct name_check check = {.known = groups ? group_known : syscall_known};
+	struct name_check check = {.known = kind->known};
 	int r = comma_each(value, name_collect, &check);
 
 	if (r < 0)
 		return error_errno(error, r, "%s", row->key);
 	if (check.unknown[0] == '\0')
 		return 0;
-	return error_set(error, -EINVAL, "%s: unknown %s: %s%s%s", row->key,
-	                 groups ? "syscall group" : "syscall", check.unknown, groups ? "; expected " : "",
-	                 groups ? syscall_group_names() : "");
+	return error_set(error, -EINVAL, "%s: unknown %s: %s%s%s", row->key, kind->what, check.unknown,
+	                 kind->all != NULL ? "; expected " : "", kind->all != NULL ? kind->all : "");
+}
+
+static int groups_check(const struct option_row *row, const char *value, sl_error *error)
+{
+	return names_check(row, value,
+	                   &(struct name_kind){group_known, "syscall group", syscall_group_names()}, error);
+}
+
+static int lacks_check(const struct option_row *row, const char *value, sl_error *error)
+{
+	static const struct name_kind kind = {lack_known, "protection", "scopes, ioctl"};
+
+	return names_check(row, value, &kind, error);
 }
 
 /* What keeps a confinement from finishing is not the target's to lose: the last steps run under the filter.
@@ -86,7 +110,8 @@ static int deny_check(const char *name, void *context)
 
 static int denials_check(const struct option_row *row, const char *value, sl_error *error)
 {
-	int r = names_check(row, value, error);
+	static const struct name_kind kind = {syscall_known, "syscall", NULL};
+	int r = names_check(row, value, &kind, error);
 
 	if (r < 0)
 		return r;
@@ -124,12 +149,40 @@ static int fd_check(const char *key, const char *value, sl_error *error)
 
 static int unix_check(const char *key, const char *value, sl_error *error)
 {
-	if (strcmp(value, "*") == 0)
-		return 0;
-	return error_set(
-		error, -ENOTSUP,
-		"%s: \"%.64s\": single paths are not enforced yet and so not accepted; only \"*\" is", key,
-		value);
+	struct unix_rule rule;
+
+	return unix_rule_parse(key, value, &rule, error);
+}
+
+int proxy_parse(const char *value, uint16_t *port, const char **binds)
+{
+	size_t size = strcspn(value, ":");
+	char digits[8];
+	uint64_t number;
+
+	if (size >= sizeof(digits))
+		return -EINVAL;
+	memcpy(digits, value, size);
+	digits[size] = '\0';
+	if (number_parse(digits, 1, UINT16_MAX, &number) < 0)
+		return -EINVAL;
+	*port = (uint16_t)number;
+	*binds = value[size] == '\0' ? NULL : value + size + 1;
+	return 0;
+}
+
+static int proxy_check(const char *key, const char *value, const struct policy_checks *checks,
+                       sl_error *error)
+{
+	const char *binds;
+	uint16_t port;
+
+	if (proxy_parse(value, &port, &binds) < 0)
+		return error_set(
+			error, -EINVAL,
+			"%s: \"%.64s\" given, expected a port in 1..65535, and after a colon ports to bind",
+			key, value);
+	return binds == NULL ? 0 : checks->bind(key, binds, error);
 }
 
 static int value_check(const struct option_row *row, const char *value, const struct policy_checks *checks,
@@ -143,17 +196,24 @@ static int value_check(const struct option_row *row, const char *value, const st
 	case OPTION_SIZE:
 		return size_check(row->key, value, error);
 	case OPTION_RULES:
-		return checks->rule(value, error);
-	case OPTION_PORTS:
-		return checks->ports(value, error);
+		return checks->rule(row->key, value, error);
+	case OPTION_BINDS:
+		return checks->bind(row->key, value, error);
+	case OPTION_SERVERS:
+		return checks->server(row->key, value, error);
+	case OPTION_PROXY:
+		return proxy_check(row->key, value, checks, error);
 	case OPTION_UNIX:
 		return unix_check(row->key, value, error);
 	case OPTION_FDS:
+	case OPTION_FD:
 		return fd_check(row->key, value, error);
 	case OPTION_SYSCALLS:
 		return denials_check(row, value, error);
 	case OPTION_GROUPS:
-		return names_check(row, value, error);
+		return groups_check(row, value, error);
+	case OPTION_LACKS:
+		return lacks_check(row, value, error);
 	case OPTION_FLAG:
 	case OPTION_PATHS:
 		return 0;
@@ -163,7 +223,8 @@ static int value_check(const struct option_row *row, const char *value, const st
 
 static bool row_is_scalar(const struct option_row *row)
 {
-	return row->kind == OPTION_FLAG || row->kind == OPTION_SIZE;
+	return row->kind == OPTION_FLAG || row->kind == OPTION_SIZE || row->kind == OPTION_PROXY ||
+	       row->kind == OPTION_FD;
 }
 
 static int list_append(struct value_list *list, const char *value)
@@ -212,6 +273,21 @@ int policy_set(sl_policy *policy, const char *key, const char *value, const stru
 	list = &policy->values[row - option_rows];
 	r = row_is_scalar(row) ? scalar_replace(list, value == NULL ? "" : value) : list_append(list, value);
 	return r < 0 ? error_errno(error, r, "%s", row->key) : 0;
+}
+
+static int name_is(const char *name, void *context)
+{
+	return strcmp(name, context) == 0 ? -EEXIST : 0;
+}
+
+bool policy_degrades(const sl_policy *policy, const char *protection)
+{
+	const struct value_list *values = &policy->values[OPTION_DEGRADE];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < values->count; i++)
+		r = comma_each(values->items[i], name_is, (void *)protection);
+	return r == -EEXIST;
 }
 
 const char *policy_scalar(const sl_policy *policy, enum option_id option)

@@ -21,11 +21,15 @@ enum option_kind {
 	OPTION_SIZE,     /* one value, the last wins */
 	OPTION_PATHS,    /* bytes, not empty */
 	OPTION_RULES,    /* netpolicy's grammar */
-	OPTION_PORTS,    /* netpolicy's grammar */
-	OPTION_UNIX,     /* "*" */
+	OPTION_BINDS,    /* netpolicy's grammar */
+	OPTION_PROXY,    /* a port, and what may be bound; one value */
+	OPTION_SERVERS,  /* netpolicy's grammar */
+	OPTION_UNIX,     /* core/unix_need.h */
 	OPTION_SYSCALLS, /* comma list of names */
 	OPTION_GROUPS,   /* comma list of group names */
 	OPTION_FDS,      /* one descriptor number */
+	OPTION_FD,       /* likewise, one value */
+	OPTION_LACKS,    /* comma list of protections that a kernel may lack */
 };
 
 struct option_row {
@@ -49,10 +53,11 @@ struct sl_policy {
 	atomic_bool frozen;
 };
 
-/* netpolicy/ knows these two grammars; core/ may not know netpolicy/, so whoever sees both hands them in. */
+/* netpolicy/ knows these grammars; core/ may not know netpolicy/, so whoever sees both hands them in. */
 struct policy_checks {
-	int (*rule)(const char *text, sl_error *error);
-	int (*ports)(const char *text, sl_error *error);
+	int (*rule)(const char *key, const char *text, sl_error *error);
+	int (*bind)(const char *key, const char *text, sl_error *error);
+	int (*server)(const char *key, const char *text, sl_error *error);
 };
 
 int policy_set(sl_policy *policy, const char *key, const char *value, const struct policy_checks *checks,
@@ -65,6 +70,12 @@ static inline bool policy_has(const sl_policy *policy, enum option_id option)
 
 /* The one value of a scalar; only where policy_has(). */
 const char *policy_scalar(const sl_policy *policy, enum option_id option);
+
+/* Does a value of `degrade` name it? */
+bool policy_degrades(const sl_policy *policy, const char *protection);
+
+/* A value of net-proxy-only. *binds is a part of `value`, or NULL. -EINVAL. */
+int proxy_parse(const char *value, uint16_t *port, const char **binds);
 
 /* The row of a key or an older spelling, or NULL. */
 const struct option_row *option_find(const char *key);

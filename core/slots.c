@@ -1,6 +1,7 @@
 /* What the filter says to a call by its arguments. Each table reads from top to bottom; the reasons are
  * in docs/filter.md. */
 #include <errno.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -19,6 +20,11 @@
 #define REFUSE(code)               \
 	{                          \
 		ANSWER_ERRNO, code \
+	}
+
+#define ASK                      \
+	{                        \
+		ANSWER_NOTIFY, 0 \
 	}
 
 #define IS(arg, value)                       \
@@ -52,9 +58,15 @@
 #define TYPE_IS(type) MASKED(1, 0xf, type)
 enum { PROTOCOL_MPTCP = 262 };
 
-/* The first row is there only with net-allow-unix: slot_skip_first(). */
 static const struct arg_rule socket_rules[] = {
-	{{IS(0, AF_UNIX)}, 1, ALLOW, "unix: net-allow-unix"},
+	{{IS(0, AF_UNIX), TYPE_IS(SOCK_DGRAM)},
+         2,
+         ALLOW,
+         "unix datagrams: net-allow-unix",
+         WHEN_UNIX_DATAGRAMS},
+	{{IS(0, AF_UNIX), TYPE_IS(SOCK_DGRAM)}, 2, REFUSE(EACCES), "unix datagrams: see net-allow-unix"},
+	{{IS(0, AF_UNIX), TYPE_IS(SOCK_RAW)}, 2, REFUSE(EACCES), "datagrams, by an older name"},
+	{{IS(0, AF_UNIX)}, 1, ALLOW, "unix: net-allow-unix", WHEN_UNIX},
 	{{IS(0, AF_UNIX)},
          1,
          REFUSE(EACCES),
@@ -65,13 +77,49 @@ static const struct arg_rule socket_rules[] = {
 	{{IS(0, AF_INET6), TYPE_IS(SOCK_STREAM), IS(2, IPPROTO_TCP)}, 3, ALLOW, "TCP"},
 	{{IS(0, AF_INET), TYPE_IS(SOCK_STREAM)}, 2, REFUSE(EPROTONOSUPPORT), "MPTCP: passes Landlock unseen"},
 	{{IS(0, AF_INET6), TYPE_IS(SOCK_STREAM)}, 2, REFUSE(EPROTONOSUPPORT), "MPTCP"},
-	{{IS(0, AF_INET)}, 1, REFUSE(EPERM), "UDP, ping, raw: no rule can name them"},
-	{{IS(0, AF_INET6)}, 1, REFUSE(EPERM), "UDP, ping, raw"},
+	{{IS(0, AF_INET), TYPE_IS(SOCK_DGRAM), IS(2, 0)}, 3, ALLOW, "UDP", WHEN_UDP},
+	{{IS(0, AF_INET), TYPE_IS(SOCK_DGRAM), IS(2, IPPROTO_UDP)}, 3, ALLOW, "UDP", WHEN_UDP},
+	{{IS(0, AF_INET6), TYPE_IS(SOCK_DGRAM), IS(2, 0)}, 3, ALLOW, "UDP", WHEN_UDP},
+	{{IS(0, AF_INET6), TYPE_IS(SOCK_DGRAM), IS(2, IPPROTO_UDP)}, 3, ALLOW, "UDP", WHEN_UDP},
+	{{IS(0, AF_INET), TYPE_IS(SOCK_DGRAM), IS(2, IPPROTO_ICMP)}, 3, ALLOW, "ping", WHEN_ICMP},
+	{{IS(0, AF_INET6), TYPE_IS(SOCK_DGRAM), IS(2, IPPROTO_ICMPV6)}, 3, ALLOW, "ping", WHEN_ICMP},
+	{{IS(0, AF_INET), TYPE_IS(SOCK_DGRAM), IS(2, 0)}, 3, REFUSE(EPERM), "UDP: no rule names it"},
+	{{IS(0, AF_INET), TYPE_IS(SOCK_DGRAM), IS(2, IPPROTO_UDP)},
+         3,
+         REFUSE(EPERM),
+         "UDP: no rule names it"},
+	{{IS(0, AF_INET6), TYPE_IS(SOCK_DGRAM), IS(2, 0)}, 3, REFUSE(EPERM), "UDP: no rule names it"},
+	{{IS(0, AF_INET6), TYPE_IS(SOCK_DGRAM), IS(2, IPPROTO_UDP)},
+         3,
+         REFUSE(EPERM),
+         "UDP: no rule names it"},
+	{{IS(0, AF_INET), TYPE_IS(SOCK_DGRAM), IS(2, IPPROTO_ICMP)},
+         3,
+         REFUSE(EPERM),
+         "ping: no rule names it"},
+	{{IS(0, AF_INET6), TYPE_IS(SOCK_DGRAM), IS(2, IPPROTO_ICMPV6)},
+         3,
+         REFUSE(EPERM),
+         "ping: no rule names it"},
+	{{IS(0, AF_INET), TYPE_IS(SOCK_RAW)}, 2, REFUSE(EPERM), "raw: no rule can name it"},
+	{{IS(0, AF_INET6), TYPE_IS(SOCK_RAW)}, 2, REFUSE(EPERM), "raw"},
+	{{IS(0, AF_INET)}, 1, REFUSE(EPROTONOSUPPORT), "UDP-Lite, SCTP, DCCP: no rule can name them"},
+	{{IS(0, AF_INET6)}, 1, REFUSE(EPROTONOSUPPORT), "UDP-Lite, SCTP, DCCP"},
+	{{IS(0, AF_NETLINK), TYPE_IS(SOCK_RAW), IS(2, NETLINK_ROUTE)},
+         3,
+         ALLOW,
+         "net-interfaces",
+         WHEN_INTERFACES},
+	{{IS(0, AF_NETLINK), TYPE_IS(SOCK_DGRAM), IS(2, NETLINK_ROUTE)},
+         3,
+         ALLOW,
+         "net-interfaces",
+         WHEN_INTERFACES},
 };
 
 /* A datagram pair can be pointed at any other address later; a stream pair is connected for good. */
 static const struct arg_rule socketpair_rules[] = {
-	{{IS(0, AF_UNIX)}, 1, ALLOW, "unix: net-allow-unix"},
+	{{IS(0, AF_UNIX)}, 1, ALLOW, "unix datagrams: net-allow-unix", WHEN_UNIX_DATAGRAMS},
 	{{IS(0, AF_UNIX), TYPE_IS(SOCK_STREAM)}, 2, ALLOW, "connected for good"},
 	{{IS(0, AF_UNIX), TYPE_IS(SOCK_SEQPACKET)}, 2, ALLOW, "connected for good"},
 	{{IS(0, AF_UNIX)}, 1, REFUSE(EPROTONOSUPPORT), "datagram pairs can be re-pointed"},
@@ -86,6 +134,8 @@ enum {
 	OPT_IP_OPTIONS = 4,
 	OPT_IP_TRANSPARENT = 19,
 	OPT_IP_UNICAST_IF = 50,
+	OPT_IP_FREEBIND = 15,
+	OPT_IPV6_FREEBIND = 78,
 	OPT_IPV6_2292PKTOPTIONS = 6,
 	OPT_IPV6_2292HOPOPTS = 3,
 	OPT_IPV6_2292DSTOPTS = 4,
@@ -96,10 +146,21 @@ enum {
 	OPT_IPV6_DSTOPTS = 59,
 	OPT_IPV6_TRANSPARENT = 75,
 	OPT_IPV6_UNICAST_IF = 76,
+	OPT_IPV6_FLOWLABEL_MGR = 32,
+	OPT_IPV6_PKTINFO = 50,
+	OPT_SO_ZEROCOPY = 60,
+	OPT_UDP_ENCAP = 100,
 	OPT_TCP_REPAIR = 19,
 	OPT_TCP_ULP = 31,
 	LEVEL_SCTP = 132,
 };
+
+/* Joining a group says so to the link, with bits of the caller's choice. Who has UDP only to ask for names has no use for
+ * it. */
+#define GROUP_ROW(level, name)                                                                     \
+	{                                                                                          \
+		{IS(1, level), IS(2, name)}, 2, REFUSE(EPERM), "multicast groups", WHEN_UDP_TO_ASK \
+	}
 
 #define OPTION_ROW(level, name, text)                               \
 	{                                                           \
@@ -118,6 +179,7 @@ static const struct arg_rule setsockopt_rules[] = {
 	OPTION_ROW(IPPROTO_IP, OPT_IP_OPTIONS, "IP_OPTIONS: source routes"),
 	OPTION_ROW(IPPROTO_IP, OPT_IP_TRANSPARENT, "IP_TRANSPARENT"),
 	OPTION_ROW(IPPROTO_IP, OPT_IP_UNICAST_IF, "IP_UNICAST_IF"),
+	OPTION_ROW(IPPROTO_IP, OPT_IP_FREEBIND, "IP_FREEBIND: a source that answers go to"),
 	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_RTHDR, "IPV6_RTHDR: segment routes"),
 	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_2292RTHDR, "IPV6_2292RTHDR"),
 	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_2292PKTOPTIONS, "IPV6_2292PKTOPTIONS"),
@@ -128,9 +190,31 @@ static const struct arg_rule setsockopt_rules[] = {
 	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_DSTOPTS, "IPV6_DSTOPTS"),
 	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_TRANSPARENT, "IPV6_TRANSPARENT"),
 	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_UNICAST_IF, "IPV6_UNICAST_IF"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_FREEBIND, "IPV6_FREEBIND: a source that answers go to"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_PKTINFO, "IPV6_PKTINFO: an interface for all that is sent"),
+	OPTION_ROW(IPPROTO_IPV6, OPT_IPV6_FLOWLABEL_MGR, "IPV6_FLOWLABEL_MGR: labels bring options along"),
 	OPTION_ROW(IPPROTO_TCP, OPT_TCP_REPAIR, "TCP_REPAIR"),
 	OPTION_ROW(IPPROTO_TCP, OPT_TCP_ULP, "TCP_ULP"),
+	OPTION_ROW(IPPROTO_UDP, OPT_UDP_ENCAP, "UDP_ENCAP"),
+	GROUP_ROW(IPPROTO_IP, 35),
+	GROUP_ROW(IPPROTO_IP, 36),
+	GROUP_ROW(IPPROTO_IP, 39),
+	GROUP_ROW(IPPROTO_IP, 41),
+	GROUP_ROW(IPPROTO_IP, 42),
+	GROUP_ROW(IPPROTO_IP, 46),
+	GROUP_ROW(IPPROTO_IP, 48),
+	GROUP_ROW(IPPROTO_IPV6, 20),
+	GROUP_ROW(IPPROTO_IPV6, 27),
+	GROUP_ROW(IPPROTO_IPV6, 42),
+	GROUP_ROW(IPPROTO_IPV6, 46),
+	GROUP_ROW(IPPROTO_IPV6, 48),
 	{{IS(1, LEVEL_SCTP)}, 1, REFUSE(EPERM), "SCTP: connects by option"},
+	/* The pages that are lent to the kernel would be the supervisor's. Callers copy instead. */
+	{{IS(1, SOL_SOCKET), IS(2, OPT_SO_ZEROCOPY)},
+         2,
+         REFUSE(EOPNOTSUPP),
+         "SO_ZEROCOPY: the supervisor sends",
+         WHEN_SENDS_ASKED},
 };
 
 static const struct arg_rule getsockopt_rules[] = {
@@ -140,12 +224,20 @@ static const struct arg_rule getsockopt_rules[] = {
 /* Fast open connects without connect(2), and this kernel's Landlock does not see it. EOPNOTSUPP is what the
  * kernel says where it is switched off, so callers connect instead. */
 enum { FLAG_FASTOPEN = 0x20000000 };
-#define FASTOPEN_ROW(arg)                                                                         \
-	{                                                                                         \
-		{HAS(arg, FLAG_FASTOPEN)}, 1, REFUSE(EOPNOTSUPP), "MSG_FASTOPEN: connects unseen" \
+#define FASTOPEN_ROW(arg)                                                                          \
+	{                                                                                          \
+		{HAS(arg, FLAG_FASTOPEN)}, 1, REFUSE(EOPNOTSUPP), "MSG_FASTOPEN: connects unseen", \
+			WHEN_TCP_PARTS | WHEN_PORT_REMAP                                           \
 	}
 
-static const struct arg_rule sendto_rules[] = {FASTOPEN_ROW(3)};
+static const struct arg_rule sendto_rules[] = {
+	FASTOPEN_ROW(3),
+	{{NOT_NULL(4)}, 1, ASK, "the address is in memory", WHEN_SENDS_ASKED},
+};
+/* A peer's port may have to be translated; without an address there is nothing to show. */
+static const struct arg_rule accept_rules[] = {
+	{{NOT_NULL(1)}, 1, ASK, "the peer's address is to be shown", WHEN_PORT_REMAP},
+};
 static const struct arg_rule sendmsg_rules[] = {FASTOPEN_ROW(2)};
 static const struct arg_rule sendmmsg_rules[] = {FASTOPEN_ROW(3)};
 
@@ -158,7 +250,8 @@ static const struct arg_rule clone_rules[] = {
 	{{MASKED(0, CLONE_THREAD | CLONE_FILES, CLONE_THREAD)},
          1,
          REFUSE(EPERM),
-         "a thread with descriptors of its own: this kernel cannot name it (PIDFD_THREAD)"},
+         "a thread with descriptors of its own: this kernel cannot name it (PIDFD_THREAD)",
+         WHEN_THREADS_BLUR},
 };
 
 /* CLONE_THREAD alone changes nothing and tells whether there are other threads: unshare(2), EINVAL. A second
@@ -169,7 +262,11 @@ static const struct arg_rule unshare_rules[] = {
 
 /* A second listener would answer for the first once that is gone. */
 static const struct arg_rule seccomp_rules[] = {
-	{{IS(0, SL_QUERY_OPERATION)}, 1, REFUSE(SL_UNDER_GATE), "asked by Sluice: under a supervisor"},
+	{{IS(0, SL_QUERY_OPERATION)},
+         1,
+         REFUSE(SL_UNDER_GATE),
+         "asked by Sluice: under a supervisor",
+         WHEN_UNDER_GATE},
 	{{IS(0, SL_QUERY_OPERATION)}, 1, REFUSE(SL_UNDER_FILTER), "asked by Sluice: under a filter"},
 	{{IS(0, SECCOMP_SET_MODE_FILTER), HAS(1, SECCOMP_FILTER_FLAG_NEW_LISTENER)},
          2,
@@ -179,27 +276,30 @@ static const struct arg_rule seccomp_rules[] = {
 
 enum { PRCTL_PTRACER = 0x59616d61 };
 
-/* The first row is there only where the supervisor could not reach an undumpable process: pretending keeps
- * programs that hide from ptrace(2) working, and ptrace is refused here anyway. */
+/* Pretending keeps programs that hide from ptrace(2) working, and ptrace is refused here anyway. */
 static const struct arg_rule prctl_rules[] = {
 	{{IS(0, PR_SET_DUMPABLE), IS(1, 0)},
          2,
          REFUSE(0),
-         "PR_SET_DUMPABLE 0: pretended, the gate must see in"},
+         "PR_SET_DUMPABLE 0: pretended, the gate must see in",
+         WHEN_HIDING_HURTS},
 	{{IS(0, PR_SET_MM)}, 1, REFUSE(EPERM), "PR_SET_MM"},
 	{{IS(0, PRCTL_PTRACER)}, 1, REFUSE(EPERM), "PR_SET_PTRACER"},
 	{{IS(0, 62)}, 1, REFUSE(EPERM), "PR_SCHED_CORE"},
 };
 
-/* Foreign limits: RLIMIT_CPU on the supervisor kills it. The first row is there only with max-file-size:
- * root could raise its own limit again. */
+/* Foreign limits: RLIMIT_CPU on the supervisor kills it. And root could raise its own limit again. */
 static const struct arg_rule prlimit_rules[] = {
-	{{IS(1, RLIMIT_FSIZE), NOT_NULL(2)}, 2, REFUSE(EPERM), "max-file-size stays as it is"},
+	{{IS(1, RLIMIT_FSIZE), NOT_NULL(2)},
+         2,
+         REFUSE(EPERM),
+         "max-file-size stays as it is",
+         WHEN_FILE_LIMIT},
 	{{IS_NOT(0, 0)}, 1, REFUSE(EPERM), "limits of another process"},
 };
 
 static const struct arg_rule setrlimit_rules[] = {
-	{{IS(0, RLIMIT_FSIZE)}, 1, REFUSE(EPERM), "max-file-size stays as it is"},
+	{{IS(0, RLIMIT_FSIZE)}, 1, REFUSE(EPERM), "max-file-size stays as it is", WHEN_FILE_LIMIT},
 };
 
 /* Inserting a range and allocating behind the end grow a file past RLIMIT_FSIZE. */
@@ -210,18 +310,18 @@ static const struct arg_rule fallocate_rules[] = {
 };
 
 static const struct arg_rule setpriority_rules[] = {
-	{{IS(0, PRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor"},
+	{{IS(0, PRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor", WHEN_SUPERVISED},
 	{{IS(0, PRIO_PROCESS)}, 1, ALLOW, "one process"},
 };
 
 enum { IOPRIO_PROCESS = 1 };
 static const struct arg_rule ioprio_rules[] = {
-	{{IS(0, IOPRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor"},
+	{{IS(0, IOPRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor", WHEN_SUPERVISED},
 	{{IS(0, IOPRIO_PROCESS)}, 1, ALLOW, "one process"},
 };
 
 static const struct arg_rule sched_rules[] = {
-	{{IS_GATE(0)}, 1, REFUSE(EPERM), "the supervisor"},
+	{{IS_GATE(0)}, 1, REFUSE(EPERM), "the supervisor", WHEN_SUPERVISED},
 };
 
 enum {
@@ -244,6 +344,7 @@ static const struct arg_rule ioctl_rules[] = {
          "USERFAULTFD_IOC_NEW: pages that stall who reads them"},
 	{{MASKED(1, 0xffffff00, 0x4b00)}, 1, REFUSE(EPERM), "console keyboard and fonts"},
 	{{MASKED(1, 0xffffff00, 0x5600)}, 1, REFUSE(EPERM), "virtual terminals"},
+	{{MASKED(1, 0xffffff00, 0x8900)}, 1, ALLOW, "net-interfaces", WHEN_INTERFACES},
 	{{IS(1, 0x890b)}, 1, REFUSE(EPERM), "SIOCADDRT"},
 	{{MASKED(1, 0xfffffff8, 0x8900)}, 1, ALLOW, "own socket"},
 	{{MASKED(1, 0xfffffffc, 0x8908)}, 1, ALLOW, "own socket"},
@@ -270,9 +371,14 @@ static const struct slot_plan defaults[SLOT_COUNT] = {
                          "families and protocols that a rule can name"},
 	[SLOT_SOCKETPAIR] = {RULES(socketpair_rules), REFUSE(EAFNOSUPPORT), "pairs that stay connected"},
 	[SLOT_CONNECT] = {.otherwise = ALLOW, .why = "Landlock decides by port"},
+	[SLOT_BIND] = {.otherwise = ALLOW, .why = "Landlock decides by port"},
 	[SLOT_LISTEN] =
 		{.otherwise = ALLOW,
                  .why = "binds or unix sockets are granted; TCP that was not bound takes any port, which Landlock does not see"},
+	[SLOT_ACCEPT] = {RULES(accept_rules), ALLOW, "port-remap"},
+	[SLOT_ACCEPT4] = {RULES(accept_rules), ALLOW, "port-remap"},
+	[SLOT_GETSOCKNAME] = {.otherwise = ALLOW, .why = "port-remap"},
+	[SLOT_GETPEERNAME] = {.otherwise = ALLOW, .why = "port-remap"},
 	[SLOT_SETSOCKOPT] = {RULES(setsockopt_rules), ALLOW, "options that re-route an allowed connection"},
 	[SLOT_GETSOCKOPT] = {RULES(getsockopt_rules), ALLOW, "options that connect"},
 	[SLOT_SENDTO] = {RULES(sendto_rules), ALLOW, "sends that connect"},
@@ -304,8 +410,50 @@ static const struct slot_plan defaults[SLOT_COUNT] = {
                            .why = "shared with the host; allow-syscalls posix_mq"},
 };
 
-void slots_default(struct slot_plan slots[SLOT_COUNT])
+#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+_Static_assert(ROWS(socket_rules) + ROWS(socketpair_rules) + ROWS(setsockopt_rules) + ROWS(getsockopt_rules) +
+                               ROWS(accept_rules) + ROWS(accept_rules) + ROWS(sendto_rules) +
+                               ROWS(sendmsg_rules) + ROWS(sendmmsg_rules) + ROWS(clone_rules) +
+                               ROWS(unshare_rules) + ROWS(seccomp_rules) + ROWS(prctl_rules) +
+                               ROWS(prlimit_rules) + ROWS(setrlimit_rules) + ROWS(fallocate_rules) +
+                               ROWS(setpriority_rules) + ROWS(ioprio_rules) + ROWS(sched_rules) +
+                               ROWS(sched_rules) + ROWS(sched_rules) + ROWS(sched_rules) + ROWS(ioctl_rules) +
+                               ROWS(personality_rules) + ROWS(chmod_rules) + ROWS(chmod_rules) +
+                               ROWS(fchmodat_rules) + ROWS(fchmodat_rules) <=
+                       RULES_KEPT_MAX,
+               "the plan keeps copies of all");
+
+static bool rule_holds(const struct arg_rule *rule, unsigned conditions)
 {
-	for (size_t i = 0; i < SLOT_COUNT; i++)
+	return rule->when == 0 || rule->when & conditions;
+}
+
+static void slot_keep(struct slot_plan *slot, unsigned conditions, struct arg_rule *kept, size_t *used)
+{
+	size_t first = *used;
+
+	for (size_t i = 0; i < slot->count; i++)
+		if (rule_holds(&slot->rules[i], conditions))
+			kept[(*used)++] = slot->rules[i];
+	slot->rules = kept + first;
+	slot->count = *used - first;
+}
+
+void slots_fill(struct slot_plan slots[SLOT_COUNT], unsigned conditions,
+                struct arg_rule kept[static RULES_KEPT_MAX])
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < SLOT_COUNT; i++) {
 		slots[i] = defaults[i];
+		slot_keep(&slots[i], conditions, kept, &used);
+	}
+}
+
+bool slot_asks(const struct slot_plan *slot)
+{
+	for (size_t i = 0; i < slot->count; i++)
+		if (slot->rules[i].answer.kind == ANSWER_NOTIFY)
+			return true;
+	return slot->otherwise.kind == ANSWER_NOTIFY;
 }

@@ -8,6 +8,7 @@
 #ifndef SLUICE_H
 #define SLUICE_H
 
+#include <stddef.h>
 #include <stdio.h>
 
 #ifdef __cplusplus
@@ -74,6 +75,23 @@ SL_EXPORT int sl_policy_explain(const sl_policy *policy, FILE *out, sl_error *er
  * every supervised call failing: the supervisor died (-ECONNRESET), was silent for ten seconds (-ETIMEDOUT)
  * or cannot reach this process. Treat any failure as a reason to exit. */
 SL_EXPORT int sl_confine_self(const sl_policy *policy, sl_error *error);
+
+/* A port that another process of this machine had when the sandbox asked for it, under port-remap. */
+struct sl_port_mapping {
+	int protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	unsigned short asked,
+		real;     /* what the sandbox sees, and what the rest of the machine does; host byte order */
+	char address[46]; /* that it was bound at, as text: "0.0.0.0", "::1" */
+};
+
+/* The ports of this sandbox that are not what they seem, as of now: at most `room` of them are written to
+ * `mappings`, and how many there are is returned. A port that is not among them is what was asked for. Any
+ * confined process may ask, after execve(2) too; it asks the supervisor, at the price of a supervised call. Who
+ * wants to hear of them instead gives port-map-fd a descriptor to read them from.
+ *   -ENOTSUP  not under port-remap
+ *   -EFAULT   `mappings` cannot be written
+ *   -EINVAL   `mappings` is NULL and `room` is not 0 */
+SL_EXPORT int sl_port_mappings(struct sl_port_mapping *mappings, size_t room);
 
 #ifdef __cplusplus
 }

@@ -1,22 +1,17 @@
-/* Addresses: from text, from a target's sockaddr, and back.
+/* Addresses, from text and back.
  *
  * Every address has one canonical form here, and rules and endpoints both take it, so that matching is
- * comparing. Several spellings reach the same peer: connect(2) to 0.0.0.0 or :: is a connection to this
- * host, and ::ffff:a.b.c.d on an AF_INET6 socket goes out as IPv4. ip(7), ipv6(7), RFC 4291 2.5.5.2. */
+ * comparing. ::ffff:a.b.c.d on an AF_INET6 socket goes out as IPv4, and is IPv4 here: RFC 4291, 2.5.5.2. */
 #include "netpolicy/addr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "core/parse.h"
 
-/* The least that tcp_v6_connect takes: struct sockaddr_in6 of RFC 2133, which had no scope. */
-#define SIN6_SIZE_RFC2133 offsetof(struct sockaddr_in6, sin6_scope_id)
-
-static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+const uint8_t addr_mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 unsigned addr_bits(const struct net_addr *addr)
 {
@@ -36,7 +31,7 @@ bool addr_is_link_local(const struct net_addr *addr)
 		return false;
 	/* Multicast: the low half of the second byte is the scope, the high half flags. RFC 4291, 2.7. */
 	if (addr->bytes[0] == 0xff)
-		return (addr->bytes[1] & 0x0f) == 0x02;
+		return (addr->bytes[1] & 0x0f) == 0x01 || (addr->bytes[1] & 0x0f) == 0x02;
 	return addr->bytes[0] == 0xfe && (addr->bytes[1] & 0xc0) == 0x80;
 }
 
@@ -44,12 +39,57 @@ bool addr_is_link_local(const struct net_addr *addr)
 static void addr_unmap(struct net_addr *addr, unsigned *prefix)
 {
 	if (addr->family != AF_INET6 || *prefix < 96 ||
-	    memcmp(addr->bytes, mapped_prefix, sizeof(mapped_prefix)) != 0)
+	    memcmp(addr->bytes, addr_mapped_prefix, sizeof(addr_mapped_prefix)) != 0)
 		return;
 	addr->family = AF_INET;
 	memcpy(addr->bytes, addr->bytes + 12, 4);
 	memset(addr->bytes + 4, 0, 12);
 	*prefix -= 96;
+}
+
+bool addr_is_in(const struct net_addr *addr, const struct net_addr *base, unsigned prefix)
+{
+	unsigned whole = prefix / 8, rest = prefix % 8;
+
+	return addr->family == base->family && memcmp(addr->bytes, base->bytes, whole) == 0 &&
+	       (rest == 0 || (addr->bytes[whole] ^ base->bytes[whole]) >> (8 - rest) == 0);
+}
+
+void addr_make_canonical(struct net_addr *addr)
+{
+	unsigned prefix = addr_bits(addr);
+
+	addr_unmap(addr, &prefix);
+	/* Elsewhere the kernel ignores the scope; kept, it would make two endpoints out of one. */
+	if (!addr_is_link_local(addr))
+		addr->scope = 0;
+}
+
+/* Where an IPv6 address carries an IPv4 one to which a gateway, or this host, may send it on: IPv4-compatible
+ * (RFC 4291, 2.5.5.1), NAT64 (RFC 6052, 2.1), 6to4 (RFC 3056, 2). */
+bool addr_embeds(const struct net_addr *addr, struct net_addr *inner)
+{
+	static const struct {
+		uint8_t bytes[12];
+		uint8_t size, at;
+	} rows[] = {
+		{{0}, 12, 12},
+		{{0x00, 0x64, 0xff, 0x9b}, 12, 12},
+		{{0x20, 0x02}, 2, 2},
+	};
+	static const uint8_t small[15]; /* :: and ::1, which are themselves */
+
+	if (addr->family != AF_INET6 ||
+	    (memcmp(addr->bytes, small, sizeof(small)) == 0 && addr->bytes[15] <= 1))
+		return false;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (memcmp(addr->bytes, rows[i].bytes, rows[i].size) != 0)
+			continue;
+		*inner = (struct net_addr){.family = AF_INET};
+		memcpy(inner->bytes, addr->bytes + rows[i].at, 4);
+		return true;
+	}
+	return false;
 }
 
 static void addr_mask(struct net_addr *addr, unsigned prefix)
@@ -120,127 +160,4 @@ void addr_format(const struct net_addr *addr, char *text, size_t size)
 		snprintf(text, size, "%s", plain);
 	else
 		snprintf(text, size, "%s%%%u", plain, addr->scope);
-}
-
-/* What the kernel would make of this address, before it is compared with anything. */
-static void addr_make_canonical(struct net_addr *addr)
-{
-	unsigned prefix = addr_bits(addr);
-
-	addr_unmap(addr, &prefix);
-	if (addr_is_unspecified(addr)) {
-		if (addr->family == AF_INET)
-			addr->bytes[0] = 127, addr->bytes[3] = 1;
-		else
-			addr->bytes[15] = 1;
-	}
-	/* Elsewhere the kernel ignores the scope; kept, it would make two endpoints out of one. */
-	if (!addr_is_link_local(addr))
-		addr->scope = 0;
-}
-
-static int endpoint_read_v4(const void *bytes, size_t size, struct net_endpoint *endpoint)
-{
-	struct sockaddr_in in;
-
-	if (size < sizeof(in))
-		return -EINVAL;
-	memcpy(&in, bytes, sizeof(in));
-	if (in.sin_family != AF_INET)
-		return -EAFNOSUPPORT;
-	*endpoint = (struct net_endpoint){.addr.family = AF_INET, .port = ntohs(in.sin_port)};
-	memcpy(endpoint->addr.bytes, &in.sin_addr, sizeof(in.sin_addr));
-	return NET_ENDPOINT;
-}
-
-static int endpoint_read_v6(const void *bytes, size_t size, struct net_endpoint *endpoint)
-{
-	struct sockaddr_in6 in6 = {0};
-
-	if (size < SIN6_SIZE_RFC2133)
-		return -EINVAL;
-	memcpy(&in6, bytes, size < sizeof(in6) ? SIN6_SIZE_RFC2133 : sizeof(in6));
-	if (in6.sin6_family != AF_INET6)
-		return -EAFNOSUPPORT;
-	*endpoint = (struct net_endpoint){
-		.addr = {.family = AF_INET6, .scope = in6.sin6_scope_id},
-		.port = ntohs(in6.sin6_port),
-		.flowinfo = in6.sin6_flowinfo,
-	};
-	memcpy(endpoint->addr.bytes, &in6.sin6_addr, sizeof(in6.sin6_addr));
-	return NET_ENDPOINT;
-}
-
-int net_endpoint_read(int family, const void *bytes, size_t size, struct net_endpoint *endpoint)
-{
-	sa_family_t given;
-	int r;
-
-	if (size < sizeof(given) || size > sizeof(struct sockaddr_storage))
-		return -EINVAL;
-	memcpy(&given, bytes, sizeof(given));
-	/* inet_stream_connect looks for this before it looks at the length. */
-	if (given == AF_UNSPEC)
-		return NET_DISCONNECT;
-	if (family == AF_INET)
-		r = endpoint_read_v4(bytes, size, endpoint);
-	else if (family == AF_INET6)
-		r = endpoint_read_v6(bytes, size, endpoint);
-	else
-		r = -EAFNOSUPPORT;
-	if (r == NET_ENDPOINT)
-		addr_make_canonical(&endpoint->addr);
-	return r;
-}
-
-static socklen_t endpoint_write_v4(const struct net_endpoint *endpoint, struct sockaddr_storage *address)
-{
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(endpoint->port)};
-
-	memcpy(&in.sin_addr, endpoint->addr.bytes, sizeof(in.sin_addr));
-	memcpy(address, &in, sizeof(in));
-	return sizeof(in);
-}
-
-static socklen_t endpoint_write_v6(const struct net_endpoint *endpoint, struct sockaddr_storage *address)
-{
-	struct sockaddr_in6 in6 = {
-		.sin6_family = AF_INET6,
-		.sin6_port = htons(endpoint->port),
-		.sin6_flowinfo = endpoint->flowinfo,
-		.sin6_scope_id = endpoint->addr.scope,
-	};
-
-	if (endpoint->addr.family == AF_INET) {
-		memcpy(in6.sin6_addr.s6_addr, mapped_prefix, sizeof(mapped_prefix));
-		memcpy(in6.sin6_addr.s6_addr + 12, endpoint->addr.bytes, 4);
-	} else {
-		memcpy(&in6.sin6_addr, endpoint->addr.bytes, sizeof(in6.sin6_addr));
-	}
-	memcpy(address, &in6, sizeof(in6));
-	return sizeof(in6);
-}
-
-socklen_t net_endpoint_write(const struct net_endpoint *endpoint, int family,
-                             struct sockaddr_storage *address)
-{
-	memset(address, 0, sizeof(*address));
-	if (family == AF_INET6)
-		return endpoint_write_v6(endpoint, address);
-	/* net_endpoint_read() never gives IPv6 for an AF_INET socket. Should it be asked for all the same,
-	 * the size 0 makes every connect(2) fail: an IPv6 address must not go out as its first four bytes. */
-	if (endpoint->addr.family != AF_INET)
-		return 0;
-	return endpoint_write_v4(endpoint, address);
-}
-
-void net_endpoint_format(const struct net_endpoint *endpoint, char *text, size_t size)
-{
-	char addr[ADDR_TEXT];
-
-	addr_format(&endpoint->addr, addr, sizeof(addr));
-	if (endpoint->addr.family == AF_INET)
-		snprintf(text, size, "%s:%u", addr, endpoint->port);
-	else
-		snprintf(text, size, "[%s]:%u", addr, endpoint->port);
 }

@@ -9,8 +9,31 @@
 unsigned addr_bits(const struct net_addr *addr); /* 32 or 128 */
 bool addr_is_unspecified(const struct net_addr *addr);
 
-/* fe80::/10, and multicast of link-local scope: the addresses that mean nothing without an interface. */
+/* Of the same family, and the same in the first `prefix` bits. */
+bool addr_is_in(const struct net_addr *addr, const struct net_addr *base, unsigned prefix);
+
+/* fe80::/10, and multicast of interface-local and link-local scope: the addresses that mean nothing without an
+ * interface. */
 bool addr_is_link_local(const struct net_addr *addr);
+
+/* ::ffff:a.b.c.d becomes IPv4, and the scope is kept for link-local only. */
+void addr_make_canonical(struct net_addr *addr);
+
+extern const uint8_t addr_mapped_prefix[12];
+
+/* Is it an IPv6 address that holds an IPv4 one (NAT64, 6to4, IPv4-compatible)? Then *inner is that. */
+bool addr_embeds(const struct net_addr *addr, struct net_addr *inner);
+
+/* What an address is good for as the answer to a name. */
+enum addr_kind {
+	ADDR_PUBLIC,
+	ADDR_PRIVATE, /* of this host, or of a network that is not the internet */
+	ADDR_NEVER,   /* no name of a peer has it: link-local, unspecified, multicast, metadata */
+};
+
+/* `addr` canonical. *word is what to call it in a message. An IPv6 address is at least as bad as the IPv4 one in
+ * it. */
+enum addr_kind addr_classify(const struct net_addr *addr, const char **word);
 
 /* "10.0.0.0/8", "::1", "fe80::%lo/64"; without a "/" the prefix is the whole address. Bits behind the
  * prefix come out zero; ::ffff:a.b.c.d comes out as IPv4, and so does a mapped prefix of 96 or more.

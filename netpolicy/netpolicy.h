@@ -1,5 +1,5 @@
-/* netpolicy/: the rules of the road. Pure: no file, no socket, no clock (but if_nametoindex(3) for the
- * scope of a link-local rule). What other rooms may use of it. */
+/* netpolicy/: the rules of the road. Pure, but for if_nametoindex(3) for the scope of a link-local rule, and for
+ * the one place that resolves names. What other rooms may use of it. */
 #ifndef SL_NETPOLICY_H
 #define SL_NETPOLICY_H
 
@@ -22,44 +22,110 @@ struct net_addr {
 
 struct net_endpoint {
 	struct net_addr addr;
-	uint16_t port;     /* host byte order */
+	uint16_t port;     /* host byte order; means nothing to ICMP */
 	uint32_t flowinfo; /* as given, network byte order: RFC 3493, 3.3 */
 };
 
 struct net_table; /* compiled rules; immutable, so it may be shared by fork */
 
-/* A rule of net-allow: [tcp://] target [: ports] | : ports; target is *, an IPv4 or IPv6 address or
- * CIDR, IPv6 in brackets when ports follow; ports are *, or a list of ports and low-high ranges in
- * 1..65535. No scheme means TCP and, once UDP is enforced, UDP too. Names, udp:// and icmp:// give
- * -ENOTSUP with the reason; anything else malformed -EINVAL, saying which part and what was expected.
- * A single link-local address needs its %interface. */
-int rule_check(const char *text, sl_error *error);
+/* A rule of net-allow or net-deny (`key` says which, and begins every message):
+ *
+ *     [ tcp:// | udp:// | icmp:// ] target [ : ports ]   or   : ports
+ *
+ * target is *, an IPv4 or IPv6 address or CIDR (IPv6 in brackets when ports follow), or a host name; in net-allow
+ * also *.name, which stands for every name below it. ports are *, or a list of ports and low-high ranges in
+ * 1..65535. No scheme means TCP and UDP. icmp:// takes no ports. A single link-local address needs its
+ * %interface. net-deny takes no names: the addresses that a name has today say nothing of tomorrow's.
+ * -EINVAL, saying which part and what was expected. Nothing is resolved here. */
+int rule_check(const char *key, const char *text, sl_error *error);
 
-/* A value of net-allow-bind: *, or a list of ports and low-high ranges in 0..65535 (0 is the right to
- * an ephemeral port). Appends to `ports`, which the caller owns; with "*" sets *all. -EINVAL, -ENOMEM. */
-int bind_ports_parse(const char *text, struct port_set *ports, bool *all, sl_error *error);
+/* A value of net-allow-bind or net-deny-bind: [tcp:// | udp://] and *, or a list of ports and low-high ranges in
+ * 0..65535 (0 is the right to an ephemeral port). -EINVAL. */
+int bind_check(const char *key, const char *text, sl_error *error);
 
-/* Compile `rules`. *table is the caller's, for net_table_free(); `need` is what the plan must arrange,
- * for net_need_clear(). Rules with any address go to need->any_ports (or need->tcp_any) as well as to the
- * table; need->gate says that a rule names an address that those do not cover already. */
-int net_table_build(const char *const *rules, size_t count, struct net_table **table, struct net_need *need,
+struct text_list {
+	const char *const *items;
+	size_t count;
+};
+
+/* The union of `allow` less the union of `deny`. *binds is the caller's, for net_binds_clear(). -EINVAL, -ENOMEM. */
+int net_binds_build(struct text_list allow, struct text_list deny, struct net_binds *binds, sl_error *error);
+
+/* All addresses of a host, at most `room`: how many, or a negative errno with *error saying why. */
+enum { NET_NAME_ADDRS_MAX = 64 };
+typedef int (*net_resolve_fn)(const void *context, const char *name, struct net_addr *addrs, size_t room,
+                              sl_error *error);
+
+struct net_rules {
+	struct text_list allow, deny;
+	bool public_only;       /* names may not have private or loopback addresses */
+	bool refresh;           /* names that are resolved at start may be asked for again */
+	net_resolve_fn resolve; /* NULL: getaddrinfo(3) */
+	const void *context;    /* its first argument */
+};
+
+/* Compile. Names are resolved now, and all their addresses are pinned to the rule's protocol and ports; a name that
+ * has none, or one that is link-local, unspecified (0.0.0.0/8), multicast or a cloud's metadata service, is an error
+ * that names it. *table is the caller's, for net_table_free(); `need` is what the plan must arrange, for
+ * net_need_clear(). */
+int net_table_build(const struct net_rules *rules, struct net_table **table, struct net_need *need,
                     sl_error *error);
 void net_table_free(struct net_table *table);
 
-/* May TCP go there? Decided on a canonical endpoint, as net_endpoint_read() gives it. */
-bool net_table_allows(const struct net_table *table, const struct net_endpoint *endpoint);
+/* What the rules say of a host name: lower case, no trailing dot. */
+enum net_name {
+	NET_NAME_UNKNOWN, /* nothing */
+	NET_NAME_PINNED, /* resolved at start, also where a *.name rule is above it: *addrs, as long as the table lives */
+	NET_NAME_OPEN, /* below a *.name rule, or net-refresh (then *addrs are those of the start): to be asked now */
+};
+enum net_name net_table_name(const struct net_table *table, const char *name, const struct net_addr **addrs,
+                             size_t *count);
 
-/* One line a (target, ports) group, for `explain`; 0 or -EIO. */
+/* What open names were found to have, while running: bounded, and without memory of its own. Times are seconds of
+ * CLOCK_MONOTONIC. */
+enum { NET_PINS_MAX = 1024 };
+struct net_pin {
+	struct net_addr addr;
+	uint32_t rule;   /* of the table's name rules */
+	int64_t expires; /* 0: free */
+};
+struct net_pins {
+	struct net_pin pins[NET_PINS_MAX];
+	uint32_t used; /* those behind have never been. All zero is the beginning */
+};
+
+/* Let an open name's address in until `expires`. A private or loopback one is accepted where an address rule of net-allow
+ * names it, and that rule alone says what of it may be reached. When all pins are taken the one goes that would end
+ * first. -EACCES: an address of the kinds that no name may have (above), or one that is private or loopback and no
+ * address rule names it (with public_only: none may); -ENOENT: no rule has this name open. */
+int net_pins_add(struct net_pins *pins, const struct net_table *table, const char *name,
+                 const struct net_addr *addr, int64_t expires);
+
+/* May `protocol` go there? The one decision: net-deny first, then net-allow, then the pins (which may be NULL).
+ * Decided on a canonical endpoint, as net_endpoint_read() gives it. */
+bool net_decide(const struct net_table *table, const struct net_pins *pins, int64_t now,
+                enum net_protocol protocol, const struct net_endpoint *endpoint);
+
+/* One line a (protocol, target, ports) group, for `explain`: allowed ones as rules, pinned ones with the name they
+ * come from, then what is denied. 0 or -EIO. */
 int net_table_print(const struct net_table *table, FILE *out);
 
-enum { NET_ENDPOINT = 0, NET_DISCONNECT = 1 };
+enum net_call { NET_CALL_CONNECT, NET_CALL_SEND };
+enum { NET_ENDPOINT = 0, NET_DISCONNECT = 1, NET_NO_ADDRESS = 2 };
 
-/* What `size` bytes of a sockaddr mean to connect(2) on a TCP socket of `family`. They come from a
- * target: any content, any alignment, size 0..128. NET_ENDPOINT: *endpoint is set, canonical:
- * ::ffff:a.b.c.d became IPv4, 0.0.0.0 and :: (what the kernel takes for "this host") became the loopback
- * address, and the scope is kept for link-local only. NET_DISCONNECT: AF_UNSPEC. Else -EINVAL (too
- * short) or -EAFNOSUPPORT (family does not fit the socket), as tcp_v4_connect and tcp_v6_connect. */
-int net_endpoint_read(int family, const void *bytes, size_t size, struct net_endpoint *endpoint);
+/* What `size` bytes of a sockaddr mean to connect(2), or as the address of a send, on a socket of `family` and
+ * `protocol`. They come from a target: any content, any alignment, size 0..128.
+ *   NET_ENDPOINT    *endpoint is set, canonical: ::ffff:a.b.c.d became IPv4, 0.0.0.0 and :: (what the kernel takes
+ *                   for "this host") became the loopback address, and the scope is kept for link-local only
+ *   NET_DISCONNECT  connect with AF_UNSPEC
+ *   NET_NO_ADDRESS  a send that the kernel treats as one without an address: AF_UNSPEC on an AF_INET6 socket
+ * Else the errno of the kernel's own check: -EINVAL (too short, or a datagram to port 0), -EAFNOSUPPORT (the family
+ * does not fit), -ENETUNREACH and -EINVAL (IPv4 on a ping socket of AF_INET6), -EOPNOTSUPP (a TCP send to AF_UNSPEC).
+ * TCP takes the socket's family only; UDP and ICMP as udp_sendmsg, udpv6_sendmsg, ping_v4_sendmsg, ping_v6_sendmsg,
+ * __ip4_datagram_connect and __ip6_datagram_connect do. What the socket's own state adds is not seen here: IPV6_V6ONLY
+ * refuses IPv4, and a corked datagram keeps the address of its first part. */
+int net_endpoint_read(int family, enum net_protocol protocol, enum net_call call, const void *bytes,
+                      size_t size, struct net_endpoint *endpoint);
 
 /* The sockaddr for exactly that endpoint on a socket of `family` (IPv4 on an AF_INET6 socket is written
  * mapped). Returns its size. */

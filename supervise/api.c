@@ -1,24 +1,19 @@
 /* The public face: arguments are checked here, contracts are in sluice.h, work is done elsewhere. */
 #include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "core/error.h"
+#include "core/kernel.h"
 #include "core/policy.h"
+#include "netpolicy/dns.h"
 #include "netpolicy/netpolicy.h"
 #include "supervise/supervise.h"
 
-static int ports_check(const char *text, sl_error *error)
-{
-	struct port_set ports = {0};
-	bool all = false;
-	int r = bind_ports_parse(text, &ports, &all, error);
-
-	port_set_clear(&ports);
-	return r;
-}
-
 int sl_policy_set(sl_policy *policy, const char *key, const char *value, sl_error *error)
 {
-	static const struct policy_checks checks = {.rule = rule_check, .ports = ports_check};
+	static const struct policy_checks checks = {
+		.rule = rule_check, .bind = bind_check, .server = dns_server_check};
 
 	if (policy == NULL || key == NULL)
 		return error_set(error, -EINVAL, "sl_policy_set: no %s given",
@@ -39,4 +34,16 @@ int sl_confine_self(const sl_policy *policy, sl_error *error)
 	if (policy == NULL)
 		return error_set(error, -EINVAL, "sl_confine_self: no policy given");
 	return confine_in_place(policy, error);
+}
+
+int sl_port_mappings(struct sl_port_mapping *mappings, size_t room)
+{
+	long r;
+
+	if (mappings == NULL && room > 0)
+		return -EINVAL;
+	r = syscall(SYS_getsockname, SL_PORTS_DESCRIPTOR, mappings, room);
+	if (r < 0)
+		return errno == EBADF ? -ENOTSUP : -errno;
+	return (int)r;
 }

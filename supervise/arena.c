@@ -9,7 +9,7 @@
 
 #include "supervise/gate.h"
 
-enum { ARENA_SIZE = 1 << 20, ARENA_ALIGN = 16 };
+enum { ARENA_SIZE = 4 << 20, ARENA_ALIGN = 16 };
 
 static struct {
 	char *memory;

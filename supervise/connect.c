@@ -1,4 +1,5 @@
-/* The two calls on a socket of the target's that may sleep: connect(2) and the last close(2).
+/* The calls on a socket of the target's that may sleep: connect(2), accept(2) and the last close(2).
+ * And write(2) to who is told of them.
  *
  * O_NONBLOCK lives in the shared description: seeing it set is no promise that it still is when connect
  * looks. And who closes a socket last waits as long as SO_LINGER says, which is the target's to choose and to
@@ -7,6 +8,7 @@
  * was to be sent is sent.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -61,6 +63,38 @@ int connect_guarded(int socket, const struct sockaddr_storage *address, socklen_
 	r = connect(socket, (const struct sockaddr *)address, size) < 0 ? -errno : 0;
 	*raced = r == -EINTR;
 	return r == -EINTR ? -EINPROGRESS : r;
+}
+
+void connect_undo(int socket)
+{
+	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+	connect(socket, &nowhere, sizeof(nowhere));
+}
+
+/* -EAGAIN: nobody is there. -EINTR: there was somebody, and another thread was faster. */
+int accept_guarded(int socket, struct sockaddr_storage *address, socklen_t *size, int flags)
+{
+	struct pollfd ready = {.fd = socket, .events = POLLIN};
+	int fd;
+
+	if (poll(&ready, 1, 0) == 0)
+		return -EAGAIN;
+	guard_arm();
+	fd = accept4(socket, (struct sockaddr *)address, size, flags);
+	return fd < 0 ? -errno : fd;
+}
+
+void write_guarded(int fd, const char *text, size_t size)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	ssize_t n = 0;
+
+	if (poll(&ready, 1, 0) <= 0 || !(ready.revents & POLLOUT))
+		return;
+	guard_arm();
+	n = write(fd, text, size);
+	(void)n; /* who does not read in time does not hear */
 }
 
 void close_guarded(int *socket)

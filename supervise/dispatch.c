@@ -19,12 +19,23 @@ struct dispatch_row {
 };
 
 static const struct dispatch_row rows[] = {
-	/* CONTINUE is for AF_UNIX under net-allow-unix "*" alone. Whatever the caller makes of descriptor and
-	 * address meanwhile, Landlock's CONNECT_TCP refuses it TCP outside of the any-address ports, the filter
-	 * gave it no socket but TCP and unix, and every unix path is granted. What was open before the walls went
-	 * up is the program's own choice, here as everywhere. */
+	/* CONTINUE is for AF_UNIX under net-allow-unix "*" alone, and only where unix_continue says that a rewrite gains
+	 * nothing. Whatever the caller makes of descriptor and address meanwhile: Landlock's CONNECT_TCP grants it no
+	 * port, or TCP is not restricted; UDP and ping sockets do not exist, or are not restricted; and every unix path
+	 * is granted. What was open before the walls went up is the program's own choice, here as everywhere. */
 	{SYS_connect, MAY_CONTINUE, handle_connect},
+	{SYS_bind, 0, handle_bind},
 	{SYS_listen, 0, handle_listen},
+	/* These three CONTINUE where no port is to be translated. They are about a socket that the caller has, and were
+	 * asked about for what they show: whatever the caller rewrites, it gets no more than it would without port-remap,
+	 * and a descriptor that accept(2) gives is one that listen(2) was judged for. */
+	{SYS_accept, MAY_CONTINUE, handle_accept},
+	{SYS_accept4, MAY_CONTINUE, handle_accept},
+	{SYS_getsockname, MAY_CONTINUE, handle_getsockname},
+	{SYS_getpeername, MAY_CONTINUE, handle_getpeername},
+	{SYS_sendto, 0, handle_sendto},
+	{SYS_sendmsg, 0, handle_sendmsg},
+	{SYS_sendmmsg, 0, handle_sendmmsg},
 };
 
 static const struct dispatch_row *row_find(int number)

@@ -9,6 +9,43 @@
 #include "supervise/prepare.h"
 #include "supervise/supervise.h"
 
+/* Paths are bytes: a control byte must not reach the reader's terminal. */
+static void bytes_print(const char *bytes, FILE *out)
+{
+	for (; *bytes != '\0'; bytes++)
+		fputc((unsigned char)*bytes < 0x20 || *bytes == 0x7f ? '?' : *bytes, out);
+	fputc('\n', out);
+}
+
+static void unix_print(const sl_policy *policy, FILE *out)
+{
+	const struct value_list *values = &policy->values[OPTION_NET_ALLOW_UNIX];
+
+	if (values->count == 0)
+		return;
+	fputs("\nunix sockets, connected in the program's place where single ones are named:\n", out);
+	for (size_t i = 0; i < values->count; i++) {
+		fputs("  ", out);
+		bytes_print(values->items[i], out);
+	}
+}
+
+static void names_print(const struct prepared *prepared, FILE *out)
+{
+	char text[NET_ENDPOINT_TEXT];
+
+	if (!prepared->rules.names)
+		return;
+	fputs("\nhost names: questions to port 53 of any address go to a DNS server of the supervisor's own, which "
+	      "answers for\nthe names of rules; those below *.name it asks of:",
+	      out);
+	for (size_t i = 0; i < prepared->servers.count; i++) {
+		net_endpoint_format(&prepared->servers.servers[i], text, sizeof(text));
+		fprintf(out, " %s", text);
+	}
+	fputc('\n', out);
+}
+
 /* In place these stay open: the program's own choice, and part of what the walls do not cover. */
 static void open_descriptors_print(FILE *out)
 {
@@ -25,9 +62,8 @@ static void open_descriptors_print(FILE *out)
 		if (size < 0 || atoi(entry->d_name) == dirfd(fds))
 			continue;
 		target[size] = '\0';
-		for (char *at = target; *at != '\0'; at++)
-			*at = (unsigned char)*at < 0x20 || *at == 0x7f ? '?' : *at;
-		fprintf(out, "  %s %s\n", entry->d_name, target);
+		fprintf(out, "  %s ", entry->d_name);
+		bytes_print(target, out);
 	}
 	closedir(fds);
 }
@@ -41,9 +77,16 @@ int explain_policy(const sl_policy *policy, enum plan_mode mode, FILE *out, sl_e
 		return r;
 	r = plan_print(&prepared.plan, out);
 	if (r == 0 && prepared.plan.supervised) {
-		fputs("\naddress table: what the supervisor connects to; else EACCES\n", out);
+		fputs("\naddress table: what the supervisor connects and sends to; else EACCES\n", out);
 		r = net_table_print(prepared.table, out);
+		if (slot_asks(&prepared.plan.slots[SLOT_BIND])) {
+			fputs("\nbind table: what the supervisor binds; else EACCES\n", out);
+			binds_print(&prepared.binds, out);
+		}
+		names_print(&prepared, out);
 	}
+	if (r == 0)
+		unix_print(policy, out);
 	if (r == 0 && mode == PLAN_IN_PLACE)
 		open_descriptors_print(out);
 	prepare_clear(&prepared);

@@ -9,7 +9,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "supervise/gate.h"
+#include "supervise/remap.h"
+#include "supervise/unix.h"
 
 static bool is_bound(int socket, int family)
 {
@@ -19,44 +20,51 @@ static bool is_bound(int socket, int family)
 	return bind(socket, (struct sockaddr *)&any, size) < 0 && errno == EINVAL;
 }
 
-static int bound_port(int socket, uint16_t *port)
+/* What was asked for, where the port was moved. */
+static int bound_port(struct gate *gate, int socket, uint16_t *port)
 {
 	struct sockaddr_storage address;
 	socklen_t size = sizeof(address);
+	struct net_addr addr;
 
 	if (getsockname(socket, (struct sockaddr *)&address, &size) < 0)
 		return -errno;
-	/* The port is in the same place for both families: netinet/in.h. */
-	*port = ntohs(((struct sockaddr_in *)&address)->sin_port);
+	if (!remap_address(&address, size, &addr, port))
+		return -EAFNOSUPPORT;
+	if (gate->rules->port_remap)
+		*port = remap_asked(gate, NET_TCP, &addr, *port);
 	return 0;
 }
 
 /* A port that connect(2) had taken may go back to the kernel between the look and the listen; then what listens now
  * is not what was looked at, and must not. */
-static int listen_verified(const struct port_set *granted, int socket, int backlog)
+static int listen_verified(struct gate *gate, int socket, int backlog)
 {
+	const struct net_binds *granted = gate->rules->binds;
 	uint16_t port = 0;
 
 	if (listen(socket, backlog) < 0)
 		return -errno;
-	if (port_set_has(granted, 0) || (bound_port(socket, &port) == 0 && port_set_has(granted, port)))
+	if (net_binds_allow(granted, NET_TCP, 0) ||
+	    (bound_port(gate, socket, &port) == 0 && net_binds_allow(granted, NET_TCP, port)))
 		return 0;
 	shutdown(socket, SHUT_RDWR);
 	return -EACCES;
 }
 
-static int listen_allowed(const struct port_set *granted, int socket, int family)
+static int listen_allowed(struct gate *gate, int socket, int family)
 {
+	const struct net_binds *granted = gate->rules->binds;
 	uint16_t port = 0;
 	int r;
 
-	if (port_set_has(granted, 0))
+	if (net_binds_allow(granted, NET_TCP, 0))
 		return 0;
 	if (!is_bound(socket, family))
 		return -EACCES;
-	if ((r = bound_port(socket, &port)) < 0)
+	if ((r = bound_port(gate, socket, &port)) < 0)
 		return r;
-	return port_set_has(granted, port) ? 0 : -EACCES;
+	return net_binds_allow(granted, NET_TCP, port) ? 0 : -EACCES;
 }
 
 struct verdict handle_listen(struct gate *gate, const struct call *call)
@@ -72,10 +80,14 @@ struct verdict handle_listen(struct gate *gate, const struct call *call)
 	if ((r = socket_kind(socket, &kind)) < 0)
 		return verdict_errno(r);
 	if (socket_is_tcp(&kind)) {
-		r = listen_allowed(gate->rules->bind_ports, socket, kind.domain);
+		r = listen_allowed(gate, socket, kind.domain);
 		if (r == 0)
-			r = listen_verified(gate->rules->bind_ports, socket, (int)call->args[1]);
-	} else if (kind.domain != AF_UNIX || !gate->rules->unix_any) {
+			r = listen_verified(gate, socket, (int)call->args[1]);
+		if (r == 0)
+			remap_listens(gate, socket);
+	} else if (kind.domain == AF_UNIX) {
+		return unix_listen(gate, call, socket, (int)call->args[1]);
+	} else if (socket_protocol(&kind) < 0) {
 		r = -EACCES;
 	} else if (listen(socket, (int)call->args[1]) < 0) {
 		r = -errno;

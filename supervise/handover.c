@@ -78,13 +78,18 @@ static int helper_reap(pid_t helper)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECONNRESET;
 }
 
-static int gate_probe(int control, const uint8_t *nonce)
+/* By a call that this plan asks about: connect(2), or where all connects are free, bind(2). */
+static int gate_probe(int control, const struct plan *plan, const uint8_t *nonce)
 {
-	return connect(control, (const struct sockaddr *)nonce, NONCE_SIZE) < 0 ? -errno : 0;
+	const struct sockaddr *shown = (const struct sockaddr *)nonce;
+	int r = slot_asks(&plan->slots[SLOT_CONNECT]) ? connect(control, shown, NONCE_SIZE)
+	                                              : bind(control, shown, NONCE_SIZE);
+
+	return r < 0 ? -errno : 0;
 }
 
-static int listener_give(int control, int listener, int numbers, pid_t helper, const uint8_t *nonce,
-                         const char **step)
+static int listener_give(int control, int listener, int numbers, pid_t helper, const struct plan *plan,
+                         const uint8_t *nonce, const char **step)
 {
 	int r, sent = fd_write_all(numbers, &listener, sizeof(listener));
 
@@ -97,7 +102,7 @@ static int listener_give(int control, int listener, int numbers, pid_t helper, c
 	if ((r = handover_await(control)) < 0)
 		return r;
 	*step = "probe through the supervisor";
-	return gate_probe(control, nonce);
+	return gate_probe(control, plan, nonce);
 }
 
 int handover_target(int control, const struct walls *walls, const uint8_t *nonce, bool *confined,
@@ -134,5 +139,5 @@ int handover_target(int control, const struct walls *walls, const uint8_t *nonce
 		helper_reap(helper);
 		return listener;
 	}
-	return listener_give(control, listener, numbers_in, helper, nonce, step);
+	return listener_give(control, listener, numbers_in, helper, walls->plan, nonce, step);
 }

@@ -26,8 +26,8 @@ static void control_ready(struct ev_loop *loop, struct ev_io *watcher, int event
 {
 	struct gate *gate = watcher->data;
 
-	(void)events;
-	ev_io_stop(loop, watcher);
+	(void)loop, (void)events;
+	gate_unwatch(gate, watcher);
 	gate->probed = 0;
 	fd_close(&gate->control);
 }
@@ -48,9 +48,10 @@ static __attribute__((noreturn)) void supervisor_main(const struct prepared *pre
                                                       pid_t target)
 {
 	static struct gate gate;
-	int r;
+	int keep[GUARD_KEEP_MAX] = {control}, r;
 
-	if ((r = guard_detach(&control, 1)) < 0 || (r = gate_open(&gate, &prepared->rules, control)) < 0) {
+	if ((r = guard_detach(keep, 1 + prepare_fds(prepared, keep + 1))) < 0 ||
+	    (r = gate_open(&gate, &prepared->rules, control)) < 0) {
 		handover_report(control, r);
 		_exit(1);
 	}
@@ -118,7 +119,8 @@ static int confine_supervised(struct prepared *prepared, bool all_threads, sl_er
 	const char *step = "";
 	int r;
 
-	if ((r = supervisor_start(&supervisor, prepared, error)) < 0)
+	if ((r = prepare_map(prepared, error)) < 0 ||
+	    (r = supervisor_start(&supervisor, prepared, error)) < 0)
 		return r;
 	if ((r = prepare_walls(prepared, supervisor.pid, error)) == 0) {
 		walls = (struct walls){&prepared->plan, prepared->ruleset, &prepared->filter, all_threads};
@@ -170,7 +172,8 @@ int confine_in_place(const sl_policy *policy, sl_error *error)
 
 	if ((r = prepare_plan(&prepared, policy, PLAN_IN_PLACE, error)) < 0)
 		return r;
-	if ((r = preflight_check(&prepared.plan, &prepared.kernel, &threads, error)) == 0)
+	if ((r = preflight_check(&prepared.plan, &prepared.kernel, &threads, error)) == 0 &&
+	    (r = prepare_objects(&prepared, policy, error)) == 0)
 		r = confine_unsignalled(&prepared, threads > 1, error);
 	prepare_clear(&prepared);
 	return r;

@@ -62,9 +62,32 @@ static int find_error(int code, const char *name, sl_error *error)
 	return code == -EACCES ? EXIT_NOT_EXECUTABLE : EXIT_NOT_FOUND;
 }
 
-/* Before anything of ours is opened, so that all that is closed is what came from outside. */
-static int descriptors_settle(const struct plan *plan, sl_error *error)
+/* All but what the command is to have, and what the supervisor needs of what the caller had. */
+static int descriptors_close(const struct prepared *prepared)
 {
+	const struct plan *plan = &prepared->plan;
+	cleanup_free int *keep = calloc(plan->keep_count + 1, sizeof(*keep));
+	int map = prepared->rules.port_map;
+	size_t count = 0;
+
+	if (keep == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < plan->keep_count; i++) {
+		if (map >= 0 && plan->keep_fds[i] > map) {
+			keep[count++] = map;
+			map = -1;
+		}
+		keep[count++] = plan->keep_fds[i];
+	}
+	if (map >= 0)
+		keep[count++] = map;
+	return fd_close_except(keep, count);
+}
+
+/* Before anything of ours is opened, so that all that is closed is what came from outside. */
+static int descriptors_settle(struct prepared *prepared, sl_error *error)
+{
+	const struct plan *plan = &prepared->plan;
 	int r;
 
 	for (size_t i = 0; i < plan->keep_count; i++) {
@@ -77,7 +100,9 @@ static int descriptors_settle(const struct plan *plan, sl_error *error)
 		if ((r = preflight_descriptor(fd, error)) < 0)
 			return r;
 	}
-	if ((r = fd_close_except(plan->keep_fds, plan->keep_count)) < 0)
+	if ((r = prepare_map(prepared, error)) < 0)
+		return r;
+	if ((r = descriptors_close(prepared)) < 0)
 		return error_errno(error, r, "closing descriptors");
 	return 0;
 }
@@ -156,8 +181,8 @@ static void failures_ready(struct ev_loop *loop, struct ev_io *watcher, int even
 	struct gate *gate = watcher->data;
 	struct launch *launch = (struct launch *)((char *)gate - offsetof(struct launch, gate));
 
-	(void)events;
-	ev_io_stop(loop, watcher);
+	(void)loop, (void)events;
+	gate_unwatch(gate, watcher);
 	launch->failed = fd_read_all(watcher->fd, &launch->failure, sizeof(launch->failure)) == 0;
 	/* The command runs. Its pipes must see end of file when it closes them, so ours go. */
 	if (!launch->failed)
@@ -327,7 +352,8 @@ static int launch_supervised(struct prepared *prepared, const struct command *co
 	close(control.theirs);
 	close(failures.theirs);
 	close(reports.theirs);
-	fd_close(&prepared->ruleset);
+	if (prepared->rules.ruleset < 0)
+		fd_close(&prepared->ruleset);
 	kept_close(&prepared->plan);
 	return launch_serve(&launch, prepared, command, control.ours, failures.ours, error);
 }
@@ -363,7 +389,7 @@ int launch_run(const sl_policy *policy, char *const argv[], sl_error *error)
 		return find_error(r, argv[0], error);
 	if (prepare_plan(&prepared, policy, PLAN_LAUNCH, error) < 0)
 		return EXIT_SLUICE;
-	if (descriptors_settle(&prepared.plan, error) < 0)
+	if (descriptors_settle(&prepared, error) < 0 || prepare_objects(&prepared, policy, error) < 0)
 		r = EXIT_SLUICE;
 	else if (prepared.plan.supervised)
 		r = launch_supervised(&prepared, &command, error);

@@ -8,15 +8,15 @@
 
 /* RECV without a notification blocks, whatever O_NONBLOCK says; on older kernels also after the last confined
  * process has gone. So poll first. */
-int notify_ready(int listener)
+int notify_ready(int listener, int others)
 {
-	struct pollfd ready = {.fd = listener, .events = POLLIN};
+	struct pollfd ready[2] = {{.fd = listener, .events = POLLIN}, {.fd = others, .events = POLLIN}};
 
-	if (poll(&ready, 1, 0) < 0)
+	if (poll(ready, 2, others < 0 ? 0 : -1) < 0)
 		return errno == EINTR ? 0 : -errno;
-	if (ready.revents & POLLIN)
+	if (ready[0].revents & POLLIN)
 		return 1;
-	return ready.revents & (POLLHUP | POLLERR | POLLNVAL) ? -EPIPE : 0;
+	return ready[0].revents & (POLLHUP | POLLERR | POLLNVAL) ? -EPIPE : 0;
 }
 
 int notify_recv(int listener, struct call *call)
@@ -52,6 +52,19 @@ int notify_valid(int listener, uint64_t id)
 	return notify_ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
 }
 
+/* The descriptor and the answer in one: who has left meanwhile gets neither. */
+static int notify_give(int listener, uint64_t id, struct verdict verdict)
+{
+	struct seccomp_notif_addfd give = {
+		.id = id,
+		.flags = SECCOMP_ADDFD_FLAG_SEND,
+		.srcfd = (uint32_t)verdict.value,
+		.newfd_flags = (uint32_t)verdict.flags,
+	};
+
+	return notify_ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &give);
+}
+
 int notify_send(int listener, uint64_t id, struct verdict verdict)
 {
 	struct seccomp_notif_resp response = {.id = id};
@@ -66,6 +79,8 @@ int notify_send(int listener, uint64_t id, struct verdict verdict)
 	case VERDICT_ERRNO:
 		response.error = (int32_t)verdict.value;
 		break;
+	case VERDICT_FD:
+		return notify_give(listener, id, verdict);
 	case VERDICT_LATER:
 		return 0;
 	}

@@ -5,11 +5,15 @@
 #include "confine/confine.h"
 #include "netpolicy/netpolicy.h"
 #include "supervise/gate.h"
+#include "supervise/unix.h"
 
 struct prepared {
 	struct kernel kernel;
 	struct plan plan;
 	struct net_table *table;
+	struct unix_grants *unix_grants; /* only with plan.supervised and net-allow-unix */
+	struct net_binds binds;
+	struct dns_servers servers;
 	struct gate_rules rules;     /* only with plan.supervised */
 	struct filter_program guard; /* likewise: the supervisor's own filter */
 	struct filter_program filter;
@@ -19,7 +23,17 @@ struct prepared {
 /* Freezes the policy. On failure *prepared holds nothing. */
 int prepare_plan(struct prepared *prepared, const sl_policy *policy, enum plan_mode mode, sl_error *error);
 
-/* The ruleset, and the filter once the supervisor's pid is known (0: there is none). */
+/* Take port-map-fd over, above 2: the supervisor's own. -EBADF. */
+int prepare_map(struct prepared *prepared, sl_error *error);
+
+/* What a supervisor holds open: granted sockets' places, and the ruleset for a child that binds. Before its fork, and
+ * after foreign descriptors were closed. */
+int prepare_objects(struct prepared *prepared, const sl_policy *policy, sl_error *error);
+
+/* Descriptors that the supervisor keeps: the ruleset, the granted paths', port-map-fd. How many, at most GUARD_KEEP_MAX. */
+size_t prepare_fds(const struct prepared *prepared, int *fds);
+
+/* The ruleset where it is not there yet, and the filter once the supervisor's pid is known (0: there is none). */
 int prepare_walls(struct prepared *prepared, pid_t gate, sl_error *error);
 
 void prepare_clear(struct prepared *prepared);

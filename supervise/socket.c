@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "supervise/gate.h"
@@ -28,6 +29,37 @@ bool socket_is_tcp(const struct socket_kind *kind)
 {
 	return (kind->domain == AF_INET || kind->domain == AF_INET6) && kind->type == SOCK_STREAM &&
 	       kind->protocol == IPPROTO_TCP;
+}
+
+int socket_protocol(const struct socket_kind *kind)
+{
+	if (socket_is_tcp(kind))
+		return NET_TCP;
+	if (kind->type != SOCK_DGRAM)
+		return -1;
+	if ((kind->domain == AF_INET || kind->domain == AF_INET6) && kind->protocol == IPPROTO_UDP)
+		return NET_UDP;
+	if ((kind->domain == AF_INET && kind->protocol == IPPROTO_ICMP) ||
+	    (kind->domain == AF_INET6 && kind->protocol == IPPROTO_ICMPV6))
+		return NET_ICMP;
+	return -1;
+}
+
+static short socket_poll(int socket)
+{
+	struct pollfd state = {.fd = socket, .events = POLLOUT};
+
+	return poll(&state, 1, 0) > 0 ? state.revents : 0;
+}
+
+bool socket_is_writable(int socket)
+{
+	return socket_poll(socket) & POLLOUT;
+}
+
+bool socket_has_failed(int socket)
+{
+	return socket_poll(socket) & POLLERR;
 }
 
 int socket_tcp_state(int socket)

@@ -17,16 +17,13 @@
 #include "core/fd.h"
 #include "supervise/gate.h"
 
-/* All of it: supplementary groups stand before the signals, and a long list must not hide them. */
-enum { STATUS_SIZE = 16384 };
-
 void target_init(struct gate *gate)
 {
 	for (size_t i = 0; i < PIDFDS_MAX; i++)
 		gate->pidfds[i] = (struct pidfd_slot){.fd = -1};
 }
 
-static int status_read(struct gate *gate, pid_t tid, char *text, size_t room)
+int target_status(struct gate *gate, pid_t tid, char *text, size_t room)
 {
 	char path[32];
 	cleanup_fd int fd = -1;
@@ -55,12 +52,12 @@ static uint64_t status_field(const char *status, const char *name, int base)
  */
 static int pidfd_open_thread(struct gate *gate, pid_t tid)
 {
-	char status[STATUS_SIZE];
+	char status[TARGET_STATUS_SIZE];
 	int fd, r;
 
 	if (gate->rules->pidfd_thread)
 		fd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
-	else if ((r = status_read(gate, tid, status, sizeof(status))) < 0)
+	else if ((r = target_status(gate, tid, status, sizeof(status))) < 0)
 		return r;
 	else
 		fd = (int)syscall(SYS_pidfd_open, (pid_t)status_field(status, "\nTgid:", 10), 0);
@@ -124,35 +121,104 @@ int target_socket(struct gate *gate, const struct call *call, int number)
 	return code_is_shortage(r) ? -ENOBUFS : -EPERM;
 }
 
+int target_link(struct gate *gate, const struct call *call, const char *link)
+{
+	char path[32];
+	cleanup_fd int fd = -1;
+
+	snprintf(path, sizeof(path), "%d/%s", call->tid, link);
+	fd = openat(gate->proc, path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ESRCH ? -ESTALE : -errno;
+	if (notify_valid(gate->listener, call->id) < 0)
+		return -ESTALE;
+	return fd_steal(&fd);
+}
+
+ssize_t target_peek(const struct call *call, const struct iovec *to, size_t to_count,
+                    const struct iovec *from, size_t from_count)
+{
+	ssize_t n = process_vm_readv(call->tid, to, to_count, from, from_count, 0);
+
+	if (n >= 0)
+		return n;
+	return errno == ESRCH ? -EFAULT : errno == ENOMEM ? -ENOBUFS : -errno;
+}
+
+int target_confirm(struct gate *gate, const struct call *call)
+{
+	return notify_valid(gate->listener, call->id) < 0 ? -ESTALE : 0;
+}
+
 int target_read(struct gate *gate, const struct call *call, uint64_t from, void *to, size_t size)
 {
 	struct iovec local = {.iov_base = to, .iov_len = size};
 	struct iovec remote = {.iov_base = (void *)(uintptr_t)from, .iov_len = size};
-	ssize_t n;
+	ssize_t n = size == 0 ? 0 : target_peek(call, &local, 1, &remote, 1);
 
-	if (notify_valid(gate->listener, call->id) < 0)
+	if (target_confirm(gate, call) < 0)
 		return -ESTALE;
-	n = size == 0 ? 0 : process_vm_readv(call->tid, &local, 1, &remote, 1, 0);
-	if (n < 0 && errno != EFAULT && errno != ESRCH)
-		return errno == ENOMEM ? -ENOBUFS : -errno;
-	if (notify_valid(gate->listener, call->id) < 0)
+	return n < 0 ? (int)n : n == (ssize_t)size ? 0 : -EFAULT;
+}
+
+/* Its number may be another process's by the time that a long send is through, and that one's memory is not to be
+ * written: asked at the last moment. */
+ssize_t target_write(struct gate *gate, const struct call *call, const struct iovec *from, size_t from_count,
+                     const struct iovec *to, size_t to_count)
+{
+	if (target_confirm(gate, call) < 0)
 		return -ESTALE;
-	return n == (ssize_t)size ? 0 : -EFAULT;
+	return process_vm_writev(call->tid, from, from_count, to, to_count, 0);
+}
+
+/* To the thread itself where the pidfd names one: SIGPIPE is for who wrote. */
+void target_signal(struct gate *gate, const struct call *call, int signal)
+{
+	struct pidfd_slot *slot;
+	int pidfd = pidfd_find(gate, call->tid, &slot);
+
+	if (pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+/* "Uid:\treal\teffective\tsaved\tfs". */
+static bool status_has_id(const char *status, const char *name, unsigned id)
+{
+	const char *at = strstr(status, name);
+	unsigned real, effective, saved;
+
+	return at != NULL && sscanf(at + strlen(name), "%u %u %u", &real, &effective, &saved) == 3 &&
+	       (id == real || id == effective || id == saved);
+}
+
+int target_is(struct gate *gate, const struct call *call, const struct ucred *claimed)
+{
+	char status[TARGET_STATUS_SIZE];
+	int r;
+
+	if ((r = target_status(gate, call->tid, status, sizeof(status))) < 0 ||
+	    (r = target_confirm(gate, call)) < 0)
+		return r;
+	return status_field(status, "\nTgid:", 10) == (uint64_t)claimed->pid &&
+	                       status_has_id(status, "\nUid:", claimed->uid) &&
+	                       status_has_id(status, "\nGid:", claimed->gid)
+	               ? 0
+	               : -EPERM;
 }
 
 bool target_is_stopped(struct gate *gate, pid_t pid)
 {
-	char status[STATUS_SIZE];
+	char status[TARGET_STATUS_SIZE];
 
-	return status_read(gate, pid, status, sizeof(status)) == 0 && strstr(status, "\nState:\tT") != NULL;
+	return target_status(gate, pid, status, sizeof(status)) == 0 && strstr(status, "\nState:\tT") != NULL;
 }
 
 /* A signal that waits for the whole process may be taken by any of its threads. */
 int target_signals(struct gate *gate, pid_t tid, struct target_signals *signals)
 {
-	char status[STATUS_SIZE];
+	char status[TARGET_STATUS_SIZE];
 	uint64_t own, shared, handled;
-	int r = status_read(gate, tid, status, sizeof(status));
+	int r = target_status(gate, tid, status, sizeof(status));
 
 	if (r < 0)
 		return r;

@@ -41,7 +41,7 @@ static int listener_allowed, listener_forbidden;
 static char rule_allowed[64], self_path[512];
 
 #define ONE_ADDRESS POLICY("net-allow", rule_allowed)
-#define ONE_PORT    POLICY("net-allow", text_of(":%u", port_allowed))
+#define ONE_PORT    POLICY("net-allow", text_of("tcp://:%u", port_allowed))
 
 /* Spellings. */
 
@@ -50,30 +50,6 @@ struct spelling {
 	bool to_allowed_port;
 	int refused;
 };
-
-static socklen_t address_of(const char *text, uint16_t port, struct sockaddr_storage *address)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
-	char plain[128];
-	char *scope;
-
-	memset(address, 0, sizeof(*address));
-	if (strchr(text, ':') == NULL) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(port);
-		inet_pton(AF_INET, text, &v4->sin_addr);
-		return sizeof(*v4);
-	}
-	snprintf(plain, sizeof(plain), "%s", text);
-	if ((scope = strchr(plain, '%')) != NULL)
-		*scope++ = '\0';
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons(port);
-	v6->sin6_scope_id = scope == NULL ? 0 : (uint32_t)atoi(scope);
-	inet_pton(AF_INET6, plain, &v6->sin6_addr);
-	return sizeof(*v6);
-}
 
 static uint16_t spelling_port(const struct spelling *spelling)
 {
@@ -84,7 +60,7 @@ static int spelling_try(void *context)
 {
 	const struct spelling *spelling = context;
 	struct sockaddr_storage address;
-	socklen_t size = address_of(spelling->address, spelling_port(spelling), &address);
+	socklen_t size = address_read(spelling->address, spelling_port(spelling), &address);
 
 	return address_try((struct sockaddr *)&address, size);
 }
@@ -146,7 +122,7 @@ static void every_spelling_of_an_address_is_judged_as_what_it_means(void **state
 static int outside_try(void *context)
 {
 	struct sockaddr_storage address;
-	socklen_t size = address_of(context, port_allowed, &address);
+	socklen_t size = address_read(context, port_allowed, &address);
 	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0), result;
 
 	result = connect(fd, (struct sockaddr *)&address, size) < 0 ? errno : 0;
@@ -225,7 +201,7 @@ static int unspec(int fd, socklen_t size)
 static int connect_to(int fd, uint16_t port)
 {
 	struct sockaddr_storage address;
-	socklen_t size = address_of("127.0.0.1", port, &address);
+	socklen_t size = address_read("127.0.0.1", port, &address);
 
 	return connect(fd, (struct sockaddr *)&address, size) < 0 ? errno : 0;
 }
@@ -271,7 +247,7 @@ static int fast_open_try(void *context)
 {
 	const struct fast_open *how = context;
 	struct sockaddr_storage address;
-	socklen_t size = address_of("127.0.0.1", *how->port, &address);
+	socklen_t size = address_read("127.0.0.1", *how->port, &address);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	char byte = 'x';
 	struct iovec data = {&byte, 1};
@@ -311,7 +287,7 @@ static void sends_cannot_connect(void **state)
 		assert_int_equal(accept_all(listener_forbidden), 0);
 	}
 	assert_int_equal(wrong, 0);
-	assert_int_equal(attempt_confined(POLICY("net-allow", "*"), fast_open_try, &how[0]), 0);
+	assert_int_equal(attempt_confined(POLICY("net-allow", "tcp://*"), fast_open_try, &how[0]), 0);
 	accept_all(listener_allowed);
 	accept_all(listener_forbidden);
 }
@@ -340,7 +316,7 @@ static int deferred_to_forbidden(void *context)
 static int deferred_then_renamed(void *context)
 {
 	struct sockaddr_storage address;
-	socklen_t size = address_of("127.0.0.1", port_forbidden, &address);
+	socklen_t size = address_read("127.0.0.1", port_forbidden, &address);
 	int fd = deferred_socket();
 
 	(void)context;
@@ -448,11 +424,11 @@ static int families_errno(void *context)
 		{AF_INET6, SOCK_DGRAM, IPPROTO_UDP, EPERM},
 		{AF_INET, SOCK_DGRAM, IPPROTO_ICMP, EPERM},
 		{AF_INET, SOCK_RAW, IPPROTO_RAW, EPERM},
-		{AF_INET, SOCK_DGRAM, 136, EPERM},
+		{AF_INET, SOCK_DGRAM, 136, EPROTONOSUPPORT},
 		{AF_INET, SOCK_STREAM, 132, EPROTONOSUPPORT},
 		{AF_INET6, SOCK_STREAM, 262, EPROTONOSUPPORT},
-		{AF_INET, SOCK_SEQPACKET, 132, EPERM},
-		{AF_INET, 6 /* DCCP */, 33, EPERM},
+		{AF_INET, SOCK_SEQPACKET, 132, EPROTONOSUPPORT},
+		{AF_INET, 6 /* DCCP */, 33, EPROTONOSUPPORT},
 		{AF_NETLINK, SOCK_RAW, 0, EAFNOSUPPORT},
 		{AF_PACKET, SOCK_RAW, 0, EAFNOSUPPORT},
 		{AF_VSOCK, SOCK_STREAM, 0, EAFNOSUPPORT},
@@ -482,7 +458,7 @@ static void no_socket_but_TCP_is_to_be_had(void **state)
 	assert_true(bare > 20 && bare < 999);
 	assert_int_equal(attempt_confined(ONE_ADDRESS, families_sweep, NULL), 0);
 	assert_int_equal(attempt_confined(ONE_PORT, families_sweep, NULL), 0);
-	assert_int_equal(attempt_confined(POLICY("net-allow", "*"), families_sweep, NULL), 0);
+	assert_int_equal(attempt_confined(POLICY("net-allow", "tcp://*"), families_sweep, NULL), 0);
 	assert_int_equal(attempt_confined(POLICY(), families_errno, NULL), 0);
 }
 
@@ -670,7 +646,7 @@ static int listen_try(void *context)
 {
 	const struct binding *binding = context;
 	struct sockaddr_storage address;
-	socklen_t size = address_of("127.0.0.1", binding->port, &address);
+	socklen_t size = address_read("127.0.0.1", binding->port, &address);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -679,18 +655,10 @@ static int listen_try(void *context)
 	return result_of(listen(fd, 1));
 }
 
-static uint16_t free_port(void)
-{
-	uint16_t port = 0;
-
-	close(tcp_listener(AF_INET, &port));
-	return port;
-}
-
 /* N15, E08e */
 static void ports_are_bound_by_grant_only(void **state)
 {
-	uint16_t granted = free_port(), other;
+	uint16_t granted = port_free(), other = port_free();
 	struct binding unbound = {0, false}, ephemeral = {0, true}, named, foreign;
 	const struct attack_row rows[] = {
 		{"listen without bind", listen_try, &unbound, EACCES, CONTROL_BOTH},
@@ -699,9 +667,6 @@ static void ports_are_bound_by_grant_only(void **state)
 	};
 
 	(void)state;
-	do
-		other = free_port();
-	while (other == granted);
 	named = (struct binding){granted, true};
 	foreign = (struct binding){other, true};
 	assert_int_equal(rows_play(ROWS(rows), ONE_ADDRESS), 0);
@@ -795,7 +760,7 @@ static void unix_sockets_need_their_grant_and_abstract_ones_stay_closed(void **s
 static void an_unbound_listen_is_no_way_round_the_grants(void **state)
 {
 	struct binding unbound = {0, false};
-	const char *port = text_of("%u", free_port());
+	const char *port = text_of("%u", port_free());
 
 	(void)state;
 	assert_int_equal(attempt_bare(listen_try, &unbound), 0);
@@ -968,8 +933,8 @@ static void descendants_are_judged_as_their_ancestor(void **state)
 	                 0);
 	accept_all(listener_forbidden);
 	accept_all(listener_allowed);
-	assert_int_equal(rows_play(ROWS(rows), POLICY("net-allow", text_of(":%u", port_allowed), "fs-system",
-	                                              "yes", "fs-read", self_path)),
+	assert_int_equal(rows_play(ROWS(rows), POLICY("net-allow", text_of("tcp://:%u", port_allowed),
+	                                              "fs-system", "yes", "fs-read", self_path)),
 	                 0);
 	accept_all(listener_forbidden);
 	accept_all(listener_allowed);
@@ -1001,8 +966,9 @@ static void same_bare_and_confined(attempt_fn attempt, void *context)
 	accept_all(listener_allowed);
 	accept_all(listener_forbidden);
 	memset(results, 0, sizeof(*results));
-	assert_int_equal(
-		attempt_confined(POLICY("net-allow", "0.0.0.0/0", "net-allow", "::/0"), attempt, context), 0);
+	assert_int_equal(attempt_confined(POLICY("net-allow", "tcp://0.0.0.0/0", "net-allow", "tcp://[::/0]"),
+	                                  attempt, context),
+	                 0);
 	confined = *results;
 	accept_all(listener_allowed);
 	accept_all(listener_forbidden);
@@ -1031,7 +997,7 @@ static int lengths_run(void *context)
 	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
 		struct sockaddr_storage address;
 
-		address_of(domain == AF_INET6 ? "::1" : "127.0.0.1", port_allowed, &address);
+		address_read(domain == AF_INET6 ? "::1" : "127.0.0.1", port_allowed, &address);
 		address.ss_family = families[f];
 		for (long i = 0; i < 130 + (long)(sizeof(odd) / sizeof(odd[0])); i++) {
 			int fd = socket(domain, SOCK_STREAM, 0);
@@ -1061,7 +1027,7 @@ static int page_end_run(void *context)
 	enum { PAGE = 4096 };
 	char *page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct sockaddr_storage address;
-	socklen_t size = address_of("127.0.0.1", port_allowed, &address);
+	socklen_t size = address_read("127.0.0.1", port_allowed, &address);
 
 	(void)context;
 	mprotect(page + PAGE, PAGE, PROT_NONE);
@@ -1116,9 +1082,9 @@ static int twice_run(void *context)
 {
 	uint16_t closed = *(uint16_t *)context;
 	struct sockaddr_storage address;
-	socklen_t size = address_of("127.0.0.1", port_allowed, &address);
+	socklen_t size = address_read("127.0.0.1", port_allowed, &address);
 	struct sockaddr_storage address6;
-	socklen_t size6 = address_of("::1", port_allowed, &address6);
+	socklen_t size6 = address_read("::1", port_allowed, &address6);
 	int fd = socket(AF_INET, SOCK_STREAM, 0), pipes[2], accepted;
 
 	result_add(connect_to(fd, port_allowed));
@@ -1163,7 +1129,7 @@ static int twice_run(void *context)
 static uint16_t closed_port(int *holder)
 {
 	struct sockaddr_storage address;
-	socklen_t size = address_of("127.0.0.1", 0, &address);
+	socklen_t size = address_read("127.0.0.1", 0, &address);
 
 	*holder = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (bind(*holder, (struct sockaddr *)&address, size) < 0 ||
@@ -1187,8 +1153,8 @@ static void odd_descriptors_and_second_connects_give_the_kernels_errno(void **st
 static int misfit_run(void *context)
 {
 	struct sockaddr_storage address4, address6;
-	socklen_t size4 = address_of("127.0.0.1", port_allowed, &address4);
-	socklen_t size6 = address_of("::1", port_allowed, &address6);
+	socklen_t size4 = address_read("127.0.0.1", port_allowed, &address4);
+	socklen_t size6 = address_read("::1", port_allowed, &address6);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	(void)context;
@@ -1275,7 +1241,7 @@ static int group_open(void **state)
 	listener_forbidden = listener_open(&port_forbidden);
 	if (listener_allowed < 0 || listener_forbidden < 0)
 		return -1;
-	snprintf(rule_allowed, sizeof(rule_allowed), "127.0.0.1:%u", port_allowed);
+	snprintf(rule_allowed, sizeof(rule_allowed), "tcp://127.0.0.1:%u", port_allowed);
 	results = mmap(NULL, sizeof(*results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	return readlink("/proc/self/exe", self_path, sizeof(self_path) - 1) < 0 ? -1 : 0;
 }

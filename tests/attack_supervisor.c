@@ -31,14 +31,6 @@
 #include "core/fd.h"
 #include "tests/broken/steps.h"
 
-#define EXPECT(condition)                                                                               \
-	do {                                                                                            \
-		if (!(condition)) {                                                                     \
-			fprintf(stderr, "# line %d: %s (%s)\n", __LINE__, #condition, strerror(errno)); \
-			return 10000 + __LINE__;                                                        \
-		}                                                                                       \
-	} while (0)
-
 /* `other` is granted by no policy: a connection in its queue is a hole. */
 static struct {
 	uint16_t allowed, other;

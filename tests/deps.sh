@@ -8,6 +8,8 @@ packages=(
 	# to test
 	g++ libcmocka-dev curl git python3 redis-server redis-tools nginx-light bubblewrap wrk procps util-linux
 	iproute2 strace
+	# programs that are run bare and confined
+	wget bind9-dnsutils dnsmasq-base iputils-ping iperf3 nodejs openssh-client openssh-server libpython3.11-testsuite
 	# to lint and fuzz
 	clang clang-format cppcheck shellcheck libclang-rt-14-dev
 )

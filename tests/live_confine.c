@@ -30,14 +30,6 @@
 
 #include "confine/confine.h"
 
-#define EXPECT(condition)                                                                               \
-	do {                                                                                            \
-		if (!(condition)) {                                                                     \
-			fprintf(stderr, "# line %d: %s (%s)\n", __LINE__, #condition, strerror(errno)); \
-			return 10000 + __LINE__;                                                        \
-		}                                                                                       \
-	} while (0)
-
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
 #endif
@@ -453,9 +445,9 @@ static void buffers_are_written_once(void **state)
 	(void)state;
 	assert_int_equal(attempt_bare(stdio_keep, (void *)SUPERVISED), 0);
 	assert_int_equal(attempt_bare(stdio_keep, (void *)ALONE), 0);
-	assert_int_equal(
-		attempt_bare(stdio_keep, (void *)POLICY("fs-read", "/nowhere", "net-allow", "127.0.0.1:1")),
-		0);
+	assert_int_equal(attempt_bare(stdio_keep, (void *)POLICY("fs-read", "/nowhere", "net-allow",
+	                                                         "tcp://127.0.0.1:1")),
+	                 0);
 }
 
 static int stdio_closed(void *context)
@@ -492,12 +484,12 @@ static int narrow_twice(void *context)
 	                      rule_for(AF_INET, net.allowed))) == 0);
 	EXPECT(file_opens("/etc/passwd") && file_opens("/usr"));
 	/* Any address inside narrows nothing: the outer table still answers. */
-	EXPECT(confine(POLICY("fs-read", "/usr", "fs-read", "/proc", "net-allow", "*")) == 0);
+	EXPECT(confine(POLICY("fs-read", "/usr", "fs-read", "/proc", "net-allow", "tcp://*")) == 0);
 	EXPECT(!file_opens("/etc/passwd") && file_opens("/usr"));
 	EXPECT(tcp_try(AF_INET, net.allowed) == 0);
 	EXPECT(tcp_try(AF_INET, net.other) == EACCES);
 	/* A wider one widens nothing. */
-	EXPECT(confine(POLICY("fs-read", "/", "net-allow", "*")) == 0);
+	EXPECT(confine(POLICY("fs-read", "/", "net-allow", "tcp://*")) == 0);
 	EXPECT(!file_opens("/etc/passwd"));
 	EXPECT(tcp_try(AF_INET, net.allowed) == 0);
 	EXPECT(confine(POLICY("fs-read", "/usr")) == 0);
@@ -518,7 +510,7 @@ static void a_second_confinement_narrows(void **state)
 static int narrow_without_proc(void *context)
 {
 	EXPECT(confine(context) == 0);
-	if (confine(POLICY("net-allow", "*")) < 0)
+	if (confine(POLICY("net-allow", "tcp://*")) < 0)
 		fprintf(stderr, "# %s\n", error.message);
 	EXPECT(error.code == 0);
 	EXPECT(!file_opens("/usr"));
@@ -538,10 +530,10 @@ static int narrow_alone(void *context)
 {
 	(void)context;
 	EXPECT(confine(POLICY("fs-read", "/usr", "fs-read", "/etc", "fs-read", "/proc", "net-allow",
-	                      text_of(":%u,%u", net.allowed, net.other))) == 0);
+	                      text_of("tcp://:%u,%u", net.allowed, net.other))) == 0);
 	EXPECT(tcp_try(AF_INET, net.other) == 0);
 	EXPECT(confine(POLICY("fs-read", "/etc", "fs-read", "/proc", "net-allow",
-	                      text_of(":%u", net.allowed))) == 0);
+	                      text_of("tcp://:%u", net.allowed))) == 0);
 	EXPECT(file_opens("/etc/passwd") && !file_opens("/usr"));
 	EXPECT(tcp_try(AF_INET, net.allowed) == 0);
 	EXPECT(tcp_try(AF_INET, net.other) == EACCES);
@@ -578,10 +570,39 @@ static int second_refused(void *context)
 	return 0;
 }
 
+static int bind_try(uint16_t port)
+{
+	struct sockaddr_in address = {AF_INET, htons(port), {htonl(INADDR_LOOPBACK)}, {0}};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, code;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	code = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? errno : 0;
+	close(fd);
+	return code;
+}
+
+/* A supervisor that binds on behalf does it outside of the inner Landlock domain. */
+static int bind_twice(void *context)
+{
+	EXPECT(confine(POLICY("net-allow", "udp://127.0.0.1:53", "net-allow-bind", "0,1024-65535")) == 0);
+	EXPECT(bind_try(0) == 0);
+	EXPECT(confine(POLICY("net-allow-bind", "tcp://2000")) == -EBUSY);
+	EXPECT(confine(context) == 0);
+	return bind_try(0);
+}
+
+static void a_second_confinement_narrows_what_may_be_bound(void **state)
+{
+	(void)state;
+	assert_int_equal(attempt_bare(bind_twice, (void *)POLICY()), EACCES);
+	assert_int_equal(attempt_bare(bind_twice, (void *)POLICY("net-allow-unix", "*")), EACCES);
+	assert_int_equal(attempt_bare(bind_twice, (void *)POLICY("net-allow-bind", "tcp://*")), 0);
+}
+
 static void a_second_supervisor_is_refused(void **state)
 {
 	const char *const *by_address = SUPERVISED, *const *alone = ALONE;
-	const char *const *by_port = POLICY("net-allow", text_of(":%u", net.allowed));
+	const char *const *by_port = POLICY("net-allow", text_of("tcp://:%u", net.allowed));
 	struct pair_of_policies both = {by_address, by_address}, port = {by_address, by_port},
 				late = {alone, by_address};
 
@@ -626,7 +647,7 @@ static int run_nested(const char *const outer[], const char *const inner[], cons
 
 static void run_nests_in_run(void **state)
 {
-	const char *const *none = POLICY("-r", "/usr"), *const *any = POLICY("--net-allow", "*");
+	const char *const *none = POLICY("-r", "/usr"), *const *any = POLICY("--net-allow", "tcp://*");
 	const char *const *gate = POLICY("--net-allow", rule_for(AF_INET, net.allowed));
 	const char *const *to_allowed = POLICY("connect", text_of("%u", net.allowed));
 	const char *const *to_other = POLICY("connect", text_of("%u", net.other));
@@ -913,7 +934,7 @@ static int undumpable(void *context)
 static void an_undumpable_process_cannot_be_supervised_by_its_user(void **state)
 {
 	(void)state;
-	assert_int_equal(attempt_bare(undumpable, (void *)POLICY("net-allow", "*")), 0);
+	assert_int_equal(attempt_bare(undumpable, (void *)POLICY("net-allow", "tcp://*")), 0);
 	assert_int_equal(attempt_bare(undumpable, (void *)SUPERVISED), geteuid() == 0 ? 0 : EPERM);
 }
 
@@ -1308,6 +1329,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(a_second_confinement_narrows),
 		cmocka_unit_test(a_second_confinement_needs_no_grant_of_proc),
 		cmocka_unit_test(narrowing_by_port_needs_no_supervisor),
+		cmocka_unit_test(a_second_confinement_narrows_what_may_be_bound),
 		cmocka_unit_test(a_second_supervisor_is_refused),
 		cmocka_unit_test(run_nests_in_run),
 		cmocka_unit_test(a_used_policy_is_frozen_and_its_copy_is_not),

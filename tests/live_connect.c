@@ -24,16 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EXPECT(condition)                                                                               \
-	do {                                                                                            \
-		if (!(condition)) {                                                                     \
-			fprintf(stderr, "# line %d: %s (%s)\n", __LINE__, #condition, strerror(errno)); \
-			return 10000 + __LINE__;                                                        \
-		}                                                                                       \
-	} while (0)
-
 /* 127.0.0.1 is allowed with all its ports, 127.0.0.2 is not. */
-#define GATE POLICY("net-allow", "127.0.0.1", "net-allow", "[::1]", "fs-read", "/proc")
+#define GATE POLICY("net-allow", "tcp://127.0.0.1", "net-allow", "tcp://[::1]", "fs-read", "/proc")
 
 enum { ERESTARTSYS_SHOWN = 512 };
 

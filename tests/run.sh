@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the tests and count them. Every test program speaks TAP; live and attack tests run as root and as an ordinary
-# user. usage: run.sh [beginning of names, such as live or unit_rule]...   environment: B (build directory), SL_LONG=1 (hammer for long),
-# SL_ASAN=1 (B was built with sanitizers)
+# user. usage: run.sh [beginning of names, such as live or unit_rule]...
+# environment: B (build directory), SL_LONG=1 (hammer for long), SL_ASAN=1 (B was built with sanitizers)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -24,9 +24,9 @@ cp "$B"/sluice "$B"/httpd "$stage/bin/"
 cp -r tests examples README.md include core docs "$stage/src/" 2>/dev/null || true
 chmod -R a+rX "$stage"
 
-# A test program: what it is, as whom.
+# A test program: what it is, as whom. Its log, and its exit status beside it.
 run_one() {
-	local program=$1 as=$2 name log tmp status command
+	local program=$1 as=$2 name log tmp command
 	name=$(basename "$program")
 	log=$logs/$name.$as.log
 	tmp=$stage/tmp.$name.$as
@@ -34,16 +34,31 @@ run_one() {
 	command=(env -u TMPDIR "TEST_TMP=$tmp" "TMPDIR=$tmp" "HOME=$tmp" "SLUICE=$stage/bin/sluice" "HTTPD=$stage/bin/httpd"
 		"SOURCE=$stage/src" "SL_TOP=$PWD" CMOCKA_MESSAGE_OUTPUT=TAP PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 		timeout -k 5 "$limit" "$stage/bin/$name")
-	cp "$program" "$stage/bin/"
-	chmod 755 "$stage/bin/$name"
 	if [ "$as" = user ] && [ "$(id -u)" -eq 0 ]; then
 		chown "$user:$user" "$tmp"
 		command=(setpriv --reuid "$user" --regid "$user" --clear-groups "${command[@]}")
 	fi
 	(cd "$tmp" && exec "${command[@]}") >"$log" 2>&1 </dev/null
-	status=$?
-	count_one "$name" "$as" "$log" "$status"
+	echo $? >"$log.status"
 	rm -rf "$tmp"
+}
+
+# The same program as several users, at the same time: they share nothing but the machine. "# one at a time" is for those
+# whose programs use names that the whole machine shares.
+run_all() {
+	local program=$1 name as
+	shift
+	name=$(basename "$program")
+	cp "$program" "$stage/bin/"
+	chmod 755 "$stage/bin/$name"
+	for as in "$@"; do
+		run_one "$program" "$as" &
+		! grep -aq '^# one at a time$' "$program" || wait
+	done
+	wait
+	for as in "$@"; do
+		count_one "$name" "$as" "$logs/$name.$as.log" "$(cat "$logs/$name.$as.log.status")"
+	done
 }
 
 # A program that dies, or says less than its plan, has failed whatever it printed before.
@@ -82,12 +97,11 @@ for kind in "${kinds[@]}"; do
 			continue
 		fi
 		if [[ "$(basename "$program")" == unit_* ]]; then
-			run_one "$program" any
+			run_all "$program" any
 		elif [ "$(id -u)" -eq 0 ]; then
-			run_one "$program" root
-			run_one "$program" user
+			run_all "$program" root user
 		else
-			run_one "$program" user
+			run_all "$program" user
 			echo "    not run as root: make check was started by uid $(id -u)"
 		fi
 	done

@@ -1,5 +1,4 @@
-/* What a sockaddr means, and how an address is written. Sizes and errnos are those of inet_stream_connect,
- * tcp_v4_connect and tcp_v6_connect. */
+/* What a sockaddr means, and how an address is written. Sizes and errnos are the kernel's; live_addr compares. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +28,12 @@ static struct sockaddr_in6 in6_make(const char *text, uint16_t port, uint32_t sc
 
 	assert_int_equal(inet_pton(AF_INET6, text, &in6.sin6_addr), 1);
 	return in6;
+}
+
+/* As a connect(2) of TCP, whose socket takes its own family only. */
+static int tcp_read(int family, const void *bytes, size_t size, struct net_endpoint *endpoint)
+{
+	return net_endpoint_read(family, NET_TCP, NET_CALL_CONNECT, bytes, size, endpoint);
 }
 
 static void canonical_form_of_every_spelling(void **state)
@@ -64,6 +69,8 @@ static void canonical_form_of_every_spelling(void **state)
 		{"before link-local", AF_INET6, "fe7f::1", 7, 1, "[fe7f::1]:1"},
 		{"link-local multicast: kept", AF_INET6, "ff02::1", 7, 1, "[ff02::1%7]:1"},
 		{"with flags", AF_INET6, "ff12::1", 7, 1, "[ff12::1%7]:1"},
+		{"interface-local multicast: kept", AF_INET6, "ff01::1", 7, 1, "[ff01::1%7]:1"},
+		{"multicast without a scope's bits", AF_INET6, "ff00::1", 7, 1, "[ff00::1]:1"},
 		{"multicast of a wider scope", AF_INET6, "ff05::1", 7, 1, "[ff05::1]:1"},
 		{"longest", AF_INET6, "fe80:1111:2222:3333:4444:5555:6666:7777", 4294967295u, 65535,
 	         "[fe80:1111:2222:3333:4444:5555:6666:7777%4294967295]:65535"},
@@ -77,10 +84,10 @@ static void canonical_form_of_every_spelling(void **state)
 
 		if (rows[i].family == AF_INET) {
 			struct sockaddr_in in = in_make(rows[i].address, rows[i].port);
-			r = net_endpoint_read(AF_INET, &in, sizeof(in), &endpoint);
+			r = tcp_read(AF_INET, &in, sizeof(in), &endpoint);
 		} else {
 			struct sockaddr_in6 in6 = in6_make(rows[i].address, rows[i].port, rows[i].scope);
-			r = net_endpoint_read(AF_INET6, &in6, sizeof(in6), &endpoint);
+			r = tcp_read(AF_INET6, &in6, sizeof(in6), &endpoint);
 		}
 		net_endpoint_format(&endpoint, text, sizeof(text));
 		if (r != NET_ENDPOINT || strcmp(text, rows[i].expected) != 0)
@@ -88,40 +95,300 @@ static void canonical_form_of_every_spelling(void **state)
 	}
 }
 
-/* What connect(2) answers to `size` bytes whose family is `given`. */
-static int read_expected(int socket_family, sa_family_t given, size_t size)
+/* The sizes at which the answer changes: `from` bytes on it is `r`, up to the next row's or 128. The last one has
+ * r == NET_ENDPOINT or an errno; below the first it is -EINVAL. */
+struct step {
+	size_t from;
+	int r;
+};
+
+struct reading_row {
+	int family;
+	enum net_protocol protocol;
+	enum net_call call;
+	struct step unspec, in, in6, other; /* by the family that is given */
+};
+
+static const struct reading_row reading_rows[] = {
+	{AF_INET,
+         NET_TCP,
+         NET_CALL_CONNECT,
+         {2, NET_DISCONNECT},
+         {16, 0},
+         {16, -EAFNOSUPPORT},
+         {16, -EAFNOSUPPORT}},
+	{AF_INET,
+         NET_UDP,
+         NET_CALL_CONNECT,
+         {2, NET_DISCONNECT},
+         {16, 0},
+         {16, -EAFNOSUPPORT},
+         {16, -EAFNOSUPPORT}},
+	{AF_INET,
+         NET_ICMP,
+         NET_CALL_CONNECT,
+         {2, NET_DISCONNECT},
+         {16, 0},
+         {16, -EAFNOSUPPORT},
+         {16, -EAFNOSUPPORT}},
+	{AF_INET,
+         NET_TCP,
+         NET_CALL_SEND,
+         {2, -EOPNOTSUPP},
+         {16, 0},
+         {16, -EAFNOSUPPORT},
+         {16, -EAFNOSUPPORT}},
+	{AF_INET, NET_UDP, NET_CALL_SEND, {16, 0}, {16, 0}, {16, -EAFNOSUPPORT}, {16, -EAFNOSUPPORT}},
+	{AF_INET,
+         NET_ICMP,
+         NET_CALL_SEND,
+         {16, -EAFNOSUPPORT},
+         {16, 0},
+         {16, -EAFNOSUPPORT},
+         {16, -EAFNOSUPPORT}},
+	{AF_INET6,
+         NET_TCP,
+         NET_CALL_CONNECT,
+         {2, NET_DISCONNECT},
+         {24, -EAFNOSUPPORT},
+         {24, 0},
+         {24, -EAFNOSUPPORT}},
+	{AF_INET6, NET_UDP, NET_CALL_CONNECT, {2, NET_DISCONNECT}, {16, 0}, {24, 0}, {24, -EAFNOSUPPORT}},
+	{AF_INET6,
+         NET_ICMP,
+         NET_CALL_CONNECT,
+         {2, NET_DISCONNECT},
+         {2, -EAFNOSUPPORT},
+         {24, 0},
+         {2, -EAFNOSUPPORT}},
+	{AF_INET6,
+         NET_TCP,
+         NET_CALL_SEND,
+         {2, -EOPNOTSUPP},
+         {24, -EAFNOSUPPORT},
+         {24, 0},
+         {24, -EAFNOSUPPORT}},
+	{AF_INET6, NET_UDP, NET_CALL_SEND, {2, NET_NO_ADDRESS}, {16, 0}, {24, 0}, {129, 0}},
+	{AF_INET6,
+         NET_ICMP,
+         NET_CALL_SEND,
+         {28, -EAFNOSUPPORT},
+         {28, -EAFNOSUPPORT},
+         {28, 0},
+         {28, -EAFNOSUPPORT}},
+};
+
+static void size_check(const struct reading_row *row, sa_family_t given, const struct step *step, size_t size)
 {
-	if (size < 2 || size > 128)
-		return -EINVAL;
-	if (given == AF_UNSPEC)
-		return NET_DISCONNECT;
-	if (size < (socket_family == AF_INET ? 16u : 24u))
-		return -EINVAL;
-	return given == socket_family ? NET_ENDPOINT : -EAFNOSUPPORT;
+	/* On the heap and of that very size, so that ASan sees a read too far. */
+	uint8_t *bytes = test_malloc(size + 1);
+	struct net_endpoint endpoint;
+	int r, expected = size < step->from || size > 128 ? -EINVAL : step->r;
+
+	memset(bytes, 0x20, size + 1);
+	memcpy(bytes + 1, &given, size < 2 ? size : 2); /* +1: unaligned */
+	r = net_endpoint_read(row->family, row->protocol, row->call, bytes + 1, size, &endpoint);
+	test_free(bytes);
+	if (r != expected)
+		fail_msg("socket %d, protocol %d, call %d, given %d, size %zu: %d, expected %d", row->family,
+		         row->protocol, row->call, given, size, r, expected);
 }
 
 static void every_size_of_a_sockaddr_gets_the_errno_of_the_kernel(void **state)
 {
-	static const int families[] = {AF_INET, AF_INET6};
-	static const sa_family_t given[] = {AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, 0xffff};
+	static const sa_family_t others[] = {AF_UNIX, AF_NETLINK, 0xffff};
 
 	(void)state;
-	for (size_t f = 0; f < 2; f++)
-		for (size_t g = 0; g < sizeof(given) / sizeof(given[0]); g++)
-			for (size_t size = 0; size <= 129; size++) {
-				/* On the heap and of that very size, so that ASan sees a read too far. */
-				uint8_t *bytes = test_malloc(size + 1);
-				struct net_endpoint endpoint;
-				int r, expected = read_expected(families[f], given[g], size);
+	for (size_t i = 0; i < sizeof(reading_rows) / sizeof(reading_rows[0]); i++) {
+		const struct reading_row *row = &reading_rows[i];
 
-				memset(bytes, 0x20, size + 1);
-				memcpy(bytes + 1, &given[g], size < 2 ? size : 2); /* +1: unaligned */
-				r = net_endpoint_read(families[f], bytes + 1, size, &endpoint);
-				test_free(bytes);
-				if (r != expected)
-					fail_msg("socket %d, given %d, size %zu: %d, expected %d",
-					         families[f], given[g], size, r, expected);
-			}
+		for (size_t size = 0; size <= 129; size++) {
+			size_check(row, AF_UNSPEC, &row->unspec, size);
+			size_check(row, AF_INET, &row->in, size);
+			size_check(row, AF_INET6, &row->in6, size);
+			for (size_t o = 0; o < 3; o++)
+				size_check(row, others[o], &row->other, size);
+		}
+	}
+}
+
+/* "address:port", or an errno's or a word's number. */
+static void datagram_sockets_read_their_own_way(void **state)
+{
+	static const struct {
+		const char *why;
+		int family;
+		enum net_protocol protocol;
+		enum net_call call;
+		const char *address;
+		uint16_t port;
+		int r;
+		const char *expected;
+	} rows[] = {
+		{"UDP has IPv4 on AF_INET6", AF_INET6, NET_UDP, NET_CALL_SEND, "1.2.3.4", 9, 0, "1.2.3.4:9"},
+		{"and connects to it", AF_INET6, NET_UDP, NET_CALL_CONNECT, "1.2.3.4", 9, 0, "1.2.3.4:9"},
+		{"0.0.0.0 so too", AF_INET6, NET_UDP, NET_CALL_SEND, "0.0.0.0", 9, 0, "127.0.0.1:9"},
+		{"mapped", AF_INET6, NET_UDP, NET_CALL_SEND, "::ffff:1.2.3.4", 9, 0, "1.2.3.4:9"},
+		{"::", AF_INET6, NET_UDP, NET_CALL_SEND, "::", 9, 0, "[::1]:9"},
+		{"no datagram goes to port 0", AF_INET, NET_UDP, NET_CALL_SEND, "1.2.3.4", 0, -EINVAL, NULL},
+		{"nor of IPv6", AF_INET6, NET_UDP, NET_CALL_SEND, "::1", 0, -EINVAL, NULL},
+		{"nor mapped", AF_INET6, NET_UDP, NET_CALL_SEND, "::ffff:1.2.3.4", 0, -EINVAL, NULL},
+		{"a connect may", AF_INET, NET_UDP, NET_CALL_CONNECT, "1.2.3.4", 0, 0, "1.2.3.4:0"},
+		{"a connect may, of IPv6", AF_INET6, NET_UDP, NET_CALL_CONNECT, "::1", 0, 0, "[::1]:0"},
+		{"ICMP does not care", AF_INET, NET_ICMP, NET_CALL_SEND, "1.2.3.4", 0, 0, "1.2.3.4:0"},
+		{"ICMP on AF_INET6", AF_INET6, NET_ICMP, NET_CALL_SEND, "::1", 0, 0, "[::1]:0"},
+		{"ICMP, mapped", AF_INET6, NET_ICMP, NET_CALL_SEND, "::ffff:1.2.3.4", 0, -EINVAL, NULL},
+		{"ICMP connects, mapped", AF_INET6, NET_ICMP, NET_CALL_CONNECT, "::ffff:1.2.3.4", 0,
+	         -ENETUNREACH, NULL},
+		{"TCP sends as it connects", AF_INET, NET_TCP, NET_CALL_SEND, "0.0.0.0", 80, 0,
+	         "127.0.0.1:80"},
+		{"TCP has no IPv4 on AF_INET6", AF_INET6, NET_TCP, NET_CALL_CONNECT, "1.2.3.4", 80, -EINVAL,
+	         NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bool v6 = strchr(rows[i].address, ':') != NULL;
+		struct sockaddr_in in = v6 ? (struct sockaddr_in){0} : in_make(rows[i].address, rows[i].port);
+		struct sockaddr_in6 in6 =
+			v6 ? in6_make(rows[i].address, rows[i].port, 0) : (struct sockaddr_in6){0};
+		struct net_endpoint endpoint;
+		char text[NET_ENDPOINT_TEXT];
+		int r = net_endpoint_read(rows[i].family, rows[i].protocol, rows[i].call,
+		                          v6 ? (void *)&in6 : (void *)&in, v6 ? sizeof(in6) : sizeof(in),
+		                          &endpoint);
+
+		if (r != rows[i].r)
+			fail_msg("%s: %d, expected %d", rows[i].why, r, rows[i].r);
+		if (r != NET_ENDPOINT)
+			continue;
+		net_endpoint_format(&endpoint, text, sizeof(text));
+		if (strcmp(text, rows[i].expected) != 0)
+			fail_msg("%s: %s, expected %s", rows[i].why, text, rows[i].expected);
+	}
+}
+
+/* The family zero is IPv4 to udp_sendmsg: what is behind it must be judged. */
+static void an_udp_send_reads_the_family_zero_as_ipv4(void **state)
+{
+	struct sockaddr_in in = in_make("10.1.2.3", 53);
+	struct net_endpoint endpoint;
+	char text[NET_ENDPOINT_TEXT];
+
+	(void)state;
+	in.sin_family = AF_UNSPEC;
+	assert_int_equal(net_endpoint_read(AF_INET, NET_UDP, NET_CALL_SEND, &in, sizeof(in), &endpoint),
+	                 NET_ENDPOINT);
+	net_endpoint_format(&endpoint, text, sizeof(text));
+	assert_string_equal(text, "10.1.2.3:53");
+	assert_int_equal(net_endpoint_read(AF_INET6, NET_UDP, NET_CALL_SEND, &in, sizeof(in), &endpoint),
+	                 NET_NO_ADDRESS);
+	assert_int_equal(net_endpoint_read(AF_INET, NET_UDP, NET_CALL_CONNECT, &in, sizeof(in), &endpoint),
+	                 NET_DISCONNECT);
+}
+
+static void what_an_address_is_good_for_as_an_answer(void **state)
+{
+	static const struct {
+		const char *address;
+		enum addr_kind kind;
+		const char *word;
+	} rows[] = {
+		{"8.8.8.8", ADDR_PUBLIC, "public"},
+		{"0.0.0.0", ADDR_NEVER, "unspecified"},
+		{"0.255.255.255", ADDR_NEVER, "unspecified"},
+		{"1.0.0.0", ADDR_PUBLIC, "public"},
+		{"9.255.255.255", ADDR_PUBLIC, "public"},
+		{"10.0.0.0", ADDR_PRIVATE, "private"},
+		{"10.255.255.255", ADDR_PRIVATE, "private"},
+		{"11.0.0.0", ADDR_PUBLIC, "public"},
+		{"100.63.255.255", ADDR_PUBLIC, "public"},
+		{"100.64.0.0", ADDR_PRIVATE, "private"},
+		{"100.100.100.199", ADDR_PRIVATE, "private"},
+		{"100.100.100.200", ADDR_NEVER, "metadata"},
+		{"100.100.100.201", ADDR_PRIVATE, "private"},
+		{"100.127.255.255", ADDR_PRIVATE, "private"},
+		{"100.128.0.0", ADDR_PUBLIC, "public"},
+		{"126.255.255.255", ADDR_PUBLIC, "public"},
+		{"127.0.0.1", ADDR_PRIVATE, "loopback"},
+		{"127.255.255.255", ADDR_PRIVATE, "loopback"},
+		{"128.0.0.0", ADDR_PUBLIC, "public"},
+		{"169.253.255.255", ADDR_PUBLIC, "public"},
+		{"169.254.0.0", ADDR_NEVER, "link-local"},
+		{"169.254.169.254", ADDR_NEVER, "link-local"},
+		{"169.255.0.0", ADDR_PUBLIC, "public"},
+		{"172.15.255.255", ADDR_PUBLIC, "public"},
+		{"172.16.0.0", ADDR_PRIVATE, "private"},
+		{"172.31.255.255", ADDR_PRIVATE, "private"},
+		{"172.32.0.0", ADDR_PUBLIC, "public"},
+		{"191.255.255.255", ADDR_PUBLIC, "public"},
+		{"192.0.0.255", ADDR_PRIVATE, "private"},
+		{"192.0.1.0", ADDR_PUBLIC, "public"},
+		{"192.167.255.255", ADDR_PUBLIC, "public"},
+		{"192.168.0.0", ADDR_PRIVATE, "private"},
+		{"192.169.0.0", ADDR_PUBLIC, "public"},
+		{"198.17.255.255", ADDR_PUBLIC, "public"},
+		{"198.18.0.0", ADDR_PRIVATE, "private"},
+		{"198.19.255.255", ADDR_PRIVATE, "private"},
+		{"198.20.0.0", ADDR_PUBLIC, "public"},
+		{"223.255.255.255", ADDR_PUBLIC, "public"},
+		{"224.0.0.0", ADDR_NEVER, "multicast"},
+		{"239.255.255.255", ADDR_NEVER, "multicast"},
+		{"168.63.129.15", ADDR_PUBLIC, "public"},
+		{"168.63.129.16", ADDR_NEVER, "metadata"},
+		{"240.0.0.0", ADDR_PRIVATE, "private"},
+		{"255.255.255.254", ADDR_PRIVATE, "private"},
+		{"255.255.255.255", ADDR_NEVER, "broadcast"},
+		{"2001:db8::1", ADDR_PUBLIC, "public"},
+		{"::", ADDR_NEVER, "unspecified"},
+		{"::1", ADDR_PRIVATE, "loopback"},
+		{"fbff::1", ADDR_PUBLIC, "public"},
+		{"fc00::", ADDR_PRIVATE, "private"},
+		{"fd00:ec2::23", ADDR_NEVER, "metadata"},
+		{"fd00:ec2::253", ADDR_PRIVATE, "private"},
+		{"fd00:ec2::254", ADDR_NEVER, "metadata"},
+		{"fd20:ce::254", ADDR_NEVER, "metadata"},
+		{"fdff:ffff::1", ADDR_PRIVATE, "private"},
+		{"fe00::1", ADDR_PUBLIC, "public"},
+		{"fe80::", ADDR_NEVER, "link-local"},
+		{"febf:ffff::1", ADDR_NEVER, "link-local"},
+		{"fec0::1", ADDR_PRIVATE, "private"},
+		{"ff00::", ADDR_NEVER, "multicast"},
+		{"ff0e::1", ADDR_NEVER, "multicast"},
+		{"::8.8.8.8", ADDR_PUBLIC, "public"},
+		{"::10.0.0.1", ADDR_PRIVATE, "private"},
+		{"::127.0.0.1", ADDR_PRIVATE, "loopback"},
+		{"::169.254.169.254", ADDR_NEVER, "link-local"},
+		{"::2", ADDR_NEVER, "unspecified"},
+		{"64:ff9b::8.8.8.8", ADDR_PUBLIC, "public"},
+		{"64:ff9b::10.0.0.1", ADDR_PRIVATE, "private"},
+		{"64:ff9b::100.100.100.200", ADDR_NEVER, "metadata"},
+		{"64:ff9b::169.254.169.254", ADDR_NEVER, "link-local"},
+		{"64:ff9b::1:10.0.0.1", ADDR_PUBLIC, "public"},
+		{"64:ff9b:0:ffff::1", ADDR_PUBLIC, "public"},
+		{"64:ff9b:1::7f00:1", ADDR_PRIVATE, "private"},
+		{"64:ff9b:1:ffff::1", ADDR_PRIVATE, "private"},
+		{"64:ff9b:2::1", ADDR_PUBLIC, "public"},
+		{"2002:808:808::1", ADDR_PUBLIC, "public"},
+		{"2002:a00:1::1", ADDR_PRIVATE, "private"},
+		{"2002:a9fe:a9fe::1", ADDR_NEVER, "link-local"},
+		{"2003:a00:1::1", ADDR_PUBLIC, "public"},
+		{"::ffff:10.0.0.1", ADDR_PRIVATE, "private"},
+		{"::ffff:169.254.169.254", ADDR_NEVER, "link-local"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct net_addr addr;
+		unsigned prefix;
+		const char *word;
+		enum addr_kind kind;
+
+		assert_int_equal(cidr_parse(rows[i].address, &addr, &prefix), 0);
+		kind = addr_classify(&addr, &word);
+		if (kind != rows[i].kind || strstr(word, rows[i].word) == NULL)
+			fail_msg("%s: %d, \"%s\"", rows[i].address, kind, word);
+	}
 }
 
 static void a_socket_of_another_family_is_refused(void **state)
@@ -130,8 +397,8 @@ static void a_socket_of_another_family_is_refused(void **state)
 	struct net_endpoint endpoint;
 
 	(void)state;
-	assert_int_equal(net_endpoint_read(AF_UNIX, &in, sizeof(in), &endpoint), -EAFNOSUPPORT);
-	assert_int_equal(net_endpoint_read(AF_INET, &in, sizeof(in), &endpoint), NET_ENDPOINT);
+	assert_int_equal(tcp_read(AF_UNIX, &in, sizeof(in), &endpoint), -EAFNOSUPPORT);
+	assert_int_equal(tcp_read(AF_INET, &in, sizeof(in), &endpoint), NET_ENDPOINT);
 }
 
 static void the_scope_is_read_only_from_a_full_sockaddr_in6(void **state)
@@ -142,7 +409,7 @@ static void the_scope_is_read_only_from_a_full_sockaddr_in6(void **state)
 	(void)state;
 	in6.sin6_flowinfo = htonl(0x12345);
 	for (size_t size = 24; size <= 28; size++) {
-		assert_int_equal(net_endpoint_read(AF_INET6, &in6, size, &endpoint), NET_ENDPOINT);
+		assert_int_equal(tcp_read(AF_INET6, &in6, size, &endpoint), NET_ENDPOINT);
 		assert_int_equal(endpoint.addr.scope, size == 28 ? 9 : 0);
 		assert_int_equal(endpoint.flowinfo, htonl(0x12345));
 	}
@@ -160,10 +427,10 @@ static void what_is_written_reads_back_the_same(void **state)
 		socklen_t size;
 
 		in6.sin6_flowinfo = htonl(77);
-		assert_int_equal(net_endpoint_read(AF_INET6, &in6, sizeof(in6), &first), NET_ENDPOINT);
+		assert_int_equal(tcp_read(AF_INET6, &in6, sizeof(in6), &first), NET_ENDPOINT);
 		size = net_endpoint_write(&first, AF_INET6, &written);
 		assert_int_equal(size, sizeof(in6));
-		assert_int_equal(net_endpoint_read(AF_INET6, &written, size, &second), NET_ENDPOINT);
+		assert_int_equal(tcp_read(AF_INET6, &written, size, &second), NET_ENDPOINT);
 		assert_memory_equal(&first.addr.bytes, &second.addr.bytes, 16);
 		assert_int_equal(first.addr.family, second.addr.family);
 		assert_int_equal(first.addr.scope, second.addr.scope);
@@ -180,7 +447,7 @@ static void ipv4_is_written_as_the_socket_needs_it(void **state)
 	struct net_endpoint endpoint;
 
 	(void)state;
-	assert_int_equal(net_endpoint_read(AF_INET, &in, sizeof(in), &endpoint), NET_ENDPOINT);
+	assert_int_equal(tcp_read(AF_INET, &in, sizeof(in), &endpoint), NET_ENDPOINT);
 	assert_int_equal(net_endpoint_write(&endpoint, AF_INET, &written), sizeof(in));
 	assert_memory_equal(&written, &in, sizeof(in));
 	assert_int_equal(net_endpoint_write(&endpoint, AF_INET6, &written), sizeof(mapped));
@@ -194,7 +461,7 @@ static void ipv6_is_never_written_for_an_ipv4_socket(void **state)
 	struct net_endpoint endpoint;
 
 	(void)state;
-	assert_int_equal(net_endpoint_read(AF_INET6, &in6, sizeof(in6), &endpoint), NET_ENDPOINT);
+	assert_int_equal(tcp_read(AF_INET6, &in6, sizeof(in6), &endpoint), NET_ENDPOINT);
 	assert_int_equal(net_endpoint_write(&endpoint, AF_INET, &written), 0);
 }
 
@@ -302,6 +569,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(canonical_form_of_every_spelling),
 		cmocka_unit_test(every_size_of_a_sockaddr_gets_the_errno_of_the_kernel),
+		cmocka_unit_test(datagram_sockets_read_their_own_way),
+		cmocka_unit_test(an_udp_send_reads_the_family_zero_as_ipv4),
+		cmocka_unit_test(what_an_address_is_good_for_as_an_answer),
 		cmocka_unit_test(a_socket_of_another_family_is_refused),
 		cmocka_unit_test(the_scope_is_read_only_from_a_full_sockaddr_in6),
 		cmocka_unit_test(what_is_written_reads_back_the_same),

@@ -7,7 +7,7 @@
 
 #include "tests/common/plan_of.h"
 
-#define ADDRESSES "net-allow", "10.0.0.0/8:443"
+#define ADDRESSES "net-allow", "tcp://10.0.0.0/8:443"
 
 struct expectation {
 	const char *why;
@@ -89,12 +89,189 @@ static void landlock_below_abi_6_is_refused_by_name(void **state)
 			row.words[2] = "6.12";
 			row.keys = POLICY();
 			expect(&row);
-			row.keys = POLICY("fs-system", "yes", "net-allow", "*", "net-allow-bind", "*");
+			row.keys = POLICY("fs-system", "yes", "net-allow", "tcp://*", "net-allow-bind", "*");
 			expect(&row);
 			row.keys = POLICY(ADDRESSES);
 			expect(&row);
 		}
 	}
+}
+
+/* What an older kernel lacks is gone without only where it was named. */
+static void degrade_names_what_may_be_missing(void **state)
+{
+	static const struct {
+		int abi;
+		const char *degrade, *word; /* NULL: it works */
+	} rows[] = {
+		{5, "scopes", NULL},         {5, "ioctl", "scopes"},    {4, "scopes", "ioctl"},
+		{4, "scopes,ioctl", NULL},   {3, "ioctl,scopes", NULL}, {2, "scopes,ioctl", "6.2"},
+		{0, "scopes,ioctl", "lsm="}, {6, "scopes,ioctl", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct expectation row = {
+			.why = text_of("ABI %d, %s", rows[i].abi, rows[i].degrade),
+			.kernel = kernel_of(rows[i].abi),
+			.keys = POLICY("degrade", rows[i].degrade),
+			.code = rows[i].word == NULL ? 0 : -ENOTSUP,
+			.words = {"Landlock", rows[i].word},
+		};
+
+		expect(&row);
+	}
+}
+
+/* Where it has ports, Landlock judges TCP; where it has none, the supervisor does, or the filter if all is refused. */
+static void without_landlock_ports_the_supervisor_judges_tcp(void **state)
+{
+	static const struct {
+		const char *why, *key, *value;
+		enum answer_kind connect, bind;
+	} rows[] = {
+		{"nothing", "degrade", "ioctl", ANSWER_ERRNO, ANSWER_ERRNO},
+		{"a port", "net-allow", "tcp://:443", ANSWER_NOTIFY, ANSWER_ERRNO},
+		{"every port", "net-allow", "tcp://*", ANSWER_ALLOW, ANSWER_ERRNO},
+		{"a bind", "net-allow-bind", "8080", ANSWER_ERRNO, ANSWER_NOTIFY},
+		{"every bind", "net-allow-bind", "*", ANSWER_ERRNO, ANSWER_ALLOW},
+		{"unix", "net-allow-unix", "*", ANSWER_NOTIFY, ANSWER_NOTIFY},
+		/* Sockets of another kind take the same calls. */
+		{"UDP", "net-allow", "udp://*", ANSWER_NOTIFY, ANSWER_NOTIFY},
+		{"UDP to bind", "net-allow-bind", "udp://*", ANSWER_NOTIFY, ANSWER_NOTIFY},
+		{"ping", "net-allow", "icmp://*", ANSWER_NOTIFY, ANSWER_NOTIFY},
+		{"netlink", "net-interfaces", "yes", ANSWER_ERRNO, ANSWER_NOTIFY},
+	};
+
+	(void)state;
+	for (int abi = 3; abi <= 4; abi++) {
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			struct plan plan =
+				plan_for(POLICY("degrade", "scopes,ioctl", rows[i].key, rows[i].value),
+			                 kernel_of(abi), PLAN_LAUNCH);
+			bool asked = rows[i].connect == ANSWER_NOTIFY || rows[i].bind == ANSWER_NOTIFY;
+
+			assert_int_equal(plan.scoped, 0);
+			assert_int_equal(plan.handled_fs, 0x7fff);
+			if (abi == 4) {
+				if (strncmp(rows[i].why, "UDP", 3) != 0)
+					assert_false(plan.supervised);
+			} else if (plan.handled_net != 0 || plan.supervised != asked ||
+			           plan.slots[SLOT_CONNECT].otherwise.kind != rows[i].connect ||
+			           plan.slots[SLOT_BIND].otherwise.kind != rows[i].bind ||
+			           plan.connect_ports.count + plan.bind_ports.count > 0) {
+				fail_msg("ABI 3, %s", rows[i].why);
+			}
+			plan_clear(&plan);
+		}
+	}
+}
+
+static char *words_of(const char *const keys[], int abi)
+{
+	struct plan plan = plan_for(keys, kernel_of(abi), PLAN_LAUNCH);
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_int_equal(plan_print(&plan, out), 0);
+	fclose(out);
+	plan_clear(&plan);
+	return text;
+}
+
+/* What is printed of a wall that is not there must not sound like one, nor the other way round. */
+static void explain_names_what_an_older_landlock_loses(void **state)
+{
+#define DEGRADED "degrade", "scopes,ioctl"
+	static const char ports[] = "TCP connect, any address, ports:", refused[] = "TCP connect: refused";
+	static const char asked[] = "TCP connect: the supervisor", free_bind[] = "TCP bind: not restricted";
+	static const char signals[] = "signals: to every process", names[] = "sockets: not restricted";
+	static const char scoped[] = "only inside", ioctls[] = "degrade ioctl";
+	const struct {
+		int abi;
+		const char *const *keys;
+		const char *said[4], *unsaid[4];
+	} rows[] = {
+		{7, POLICY(DEGRADED), {scoped, ports}, {signals, ioctls, "(degrade", refused}},
+		{5, POLICY(DEGRADED), {signals, ports, "sockets: there are none"}, {scoped, ioctls, names}},
+		{4, POLICY(DEGRADED), {signals, ioctls, ports}, {scoped, refused}},
+		{3, POLICY(DEGRADED), {signals, ioctls, refused}, {scoped, ports, "the supervisor too"}},
+		{3,
+	         POLICY(DEGRADED, "net-allow", "tcp://:1"),
+	         {asked, "the supervisor too"},
+	         {ports, refused}},
+		{3, POLICY(DEGRADED, "net-allow-bind", "*"), {refused, free_bind}, {asked}},
+		{5, POLICY(DEGRADED, "net-allow-unix", "*"), {names}, {scoped}},
+		{5, POLICY(DEGRADED, "net-allow-unix", "/x"), {"sockets: the supervisor"}, {names}},
+		{3, POLICY(DEGRADED, "net-allow-unix", "*"), {names, asked}, {refused}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *text = words_of(rows[i].keys, rows[i].abi);
+
+		for (size_t j = 0; j < 4; j++) {
+			if (rows[i].said[j] != NULL && strstr(text, rows[i].said[j]) == NULL)
+				fail_msg("row %zu: \"%s\" is not said", i, rows[i].said[j]);
+			if (rows[i].unsaid[j] != NULL && strstr(text, rows[i].unsaid[j]) != NULL)
+				fail_msg("row %zu: \"%s\" is said", i, rows[i].unsaid[j]);
+		}
+		free(text);
+	}
+}
+
+static void sends_are_asked_about_only_where_a_socket_can_take_an_address(void **state)
+{
+	static const struct {
+		const char *rules[3];
+		bool asked, supervised;
+	} rows[] = {
+		{{NULL}, false, false},
+		{{"tcp://10.0.0.1"}, false, true},
+		{{"tcp://10.0.0.1", "tcp://*:443"}, false, true},
+		{{"tcp://*"}, false, false},
+		{{"udp://*"}, false, true}, /* for bind */
+		{{"icmp://*"}, false, false},
+		{{"icmp://*", "tcp://10.0.0.1"}, false, true},
+		{{"10.0.0.1"}, true, true},
+		{{":53"}, true, true},
+		{{"udp://*:53"}, true, true},
+		{{"icmp://10.0.0.1"}, true, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *keys[] = {"net-allow", rows[i].rules[0], "net-allow", rows[i].rules[1], NULL};
+		struct plan plan;
+
+		keys[rows[i].rules[0] == NULL ? 0 : rows[i].rules[1] == NULL ? 2 : 4] = NULL;
+		plan = plan_plain(keys);
+		assert_int_equal(plan.supervised, rows[i].supervised);
+		for (int slot = SLOT_SENDTO; slot <= SLOT_SENDMMSG; slot++)
+			if (slot_asks(&plan.slots[slot]) != rows[i].asked)
+				fail_msg("rule %zu, slot %d", i, slot);
+		plan_clear(&plan);
+	}
+}
+
+static void what_takes_away_needs_something_to_take_from(void **state)
+{
+	struct expectation row = {.why = "deny alone", .kernel = kernel_full, .code = -EINVAL};
+
+	(void)state;
+	row.keys = POLICY("net-deny", "10.0.0.0/8", "net-allow-bind", "*");
+	row.words[0] = "net-deny takes away";
+	row.words[1] = "net-allow \"*\"";
+	expect(&row);
+	row.keys = POLICY("net-deny-bind", "80", "net-allow", "*");
+	row.words[0] = "net-deny-bind";
+	row.words[1] = "net-allow-bind \"*\"";
+	expect(&row);
+	row.code = 0;
+	row.keys = POLICY("net-deny", "10.0.0.0/8", "net-allow", "*", "net-deny-bind", "80", "net-allow-bind",
+	                  "*");
+	expect(&row);
 }
 
 /* The walls do not depend on how new the kernel is beyond 6. */
@@ -141,7 +318,8 @@ static void a_supervisor_needs_its_kernel_features_and_only_it_does(void **state
 			row.keys = POLICY(ADDRESSES);
 			expect(&row);
 			row.code = 0;
-			row.keys = POLICY("net-allow", ":443", "net-allow-bind", "80", "fs-system", "yes");
+			row.keys =
+				POLICY("net-allow", "tcp://:443", "net-allow-bind", "80", "fs-system", "yes");
 			expect(&row);
 		}
 	}
@@ -186,7 +364,7 @@ static void yama_decides_by_who_is_the_parent(void **state)
 			row.keys = POLICY(ADDRESSES);
 			expect(&row);
 			row.code = 0;
-			row.keys = POLICY("net-allow", ":443");
+			row.keys = POLICY("net-allow", "tcp://:443");
 			expect(&row);
 		}
 	}
@@ -224,20 +402,20 @@ static void no_second_supervisor(void **state)
 			row.words[0] = "supervisor";
 			row.keys = POLICY(ADDRESSES);
 			expect(&row);
-			row.keys = POLICY("net-allow", ":80", ADDRESSES);
+			row.keys = POLICY("net-allow", "tcp://:80", ADDRESSES);
 			expect(&row);
 			/* Narrowing files, closing the net, or leaving it as it is. */
 			row.code = 0;
 			row.keys = POLICY();
 			expect(&row);
-			row.keys = POLICY("fs-system", "yes", "net-allow", "*");
+			row.keys = POLICY("fs-system", "yes", "net-allow", "tcp://*");
 			expect(&row);
 			/* By port: Landlock binds it only where no supervisor connects in our place. */
 			row.code = gate ? -EBUSY : 0;
 			row.words[0] = "by port";
-			row.keys = POLICY("net-allow", ":443");
+			row.keys = POLICY("net-allow", "tcp://:443");
 			expect(&row);
-			row.keys = POLICY("net-allow", ":443", "net-allow", "10.0.0.0/8:443");
+			row.keys = POLICY("net-allow", "tcp://:443", "net-allow", "tcp://10.0.0.0/8:443");
 			expect(&row);
 		}
 	}
@@ -257,7 +435,7 @@ static void no_supervisor_beside_somebody_elses(void **state)
 		row.keys = POLICY(ADDRESSES);
 		expect(&row);
 		row.code = 0;
-		row.keys = POLICY("net-allow", ":443");
+		row.keys = POLICY("net-allow", "tcp://:443");
 		expect(&row);
 	}
 }
@@ -282,17 +460,19 @@ static void network_rules_become_ports_or_a_gate(void **state)
 		const char *ports;
 	} rows[] = {
 		{"nothing", {NULL}, false, 3, ""},
-		{"one port", {":443"}, false, 3, "443-443"},
-		{"merged", {":443", ":80-90", ":88-100"}, false, 3, "80-100,443-443"},
-		{"all that can be listed", {":1-65535"}, false, 3, "1-65535"},
-		{"anything", {"*"}, false, 1, ""},
-		{"anything beside an address", {"*", "10.0.0.0/8:80"}, false, 1, ""},
-		{"an address", {"10.0.0.0/8:80"}, true, 3, ""},
-		{"an address, all ports", {"10.0.0.0/8"}, true, 3, ""},
-		{"an address and a port", {"10.0.0.0/8:80", ":443"}, true, 3, "443-443"},
-		{"an address inside of a port", {"10.0.0.0/8:80", ":80"}, false, 3, "80-80"},
-		{"an address half inside", {"10.0.0.0/8:80,81", ":80"}, true, 3, "80-80"},
-		{"a whole family is not any", {"0.0.0.0/0:80"}, true, 3, ""},
+		{"one port", {"tcp://:443"}, false, 3, "443-443"},
+		{"merged", {"tcp://:443", "tcp://:80-90", "tcp://:88-100"}, false, 3, "80-100,443-443"},
+		{"all that can be listed", {"tcp://:1-65535"}, false, 3, "1-65535"},
+		{"anything", {"tcp://*"}, false, 1, ""},
+		{"anything beside an address", {"tcp://*", "tcp://10.0.0.0/8:80"}, false, 1, ""},
+		{"an address", {"tcp://10.0.0.0/8:80"}, true, 3, ""},
+		{"an address, all ports", {"tcp://10.0.0.0/8"}, true, 3, ""},
+		{"an address and a port", {"tcp://10.0.0.0/8:80", "tcp://:443"}, true, 3, ""},
+		{"an address inside of a port", {"tcp://10.0.0.0/8:80", "tcp://:80"}, false, 3, "80-80"},
+		{"an address half inside", {"tcp://10.0.0.0/8:80,81", "tcp://:80"}, true, 3, ""},
+		{"a whole family is not any", {"tcp://0.0.0.0/0:80"}, true, 3, ""},
+		{"a port of UDP too", {":443"}, true, 3, ""},
+		{"anything of TCP, one of UDP", {"tcp://*", "udp://10.0.0.1:53"}, true, 1, ""},
 	};
 
 	(void)state;
@@ -337,7 +517,7 @@ static void binding_opens_listen(void **state)
 	plan = plan_plain(POLICY());
 	slot_is_shut(&plan, SLOT_LISTEN, EACCES);
 	plan_clear(&plan);
-	plan = plan_plain(POLICY("net-allow", "*"));
+	plan = plan_plain(POLICY("net-allow", "tcp://*"));
 	slot_is_shut(&plan, SLOT_LISTEN, EACCES);
 	plan_clear(&plan);
 	plan = plan_plain(POLICY("net-allow-bind", "8080", "net-allow-bind", "0,9000-9002,8081"));
@@ -390,7 +570,7 @@ static void a_supervisor_answers_listen_where_some_ports_are_granted(void **stat
 
 static void any_address_opens_the_sends_that_connect(void **state)
 {
-	struct plan plan = plan_plain(POLICY("net-allow", "*"));
+	struct plan plan = plan_plain(POLICY("net-allow", "tcp://*"));
 
 	(void)state;
 	slot_is_open(&plan, SLOT_SENDTO);
@@ -398,7 +578,7 @@ static void any_address_opens_the_sends_that_connect(void **state)
 	slot_is_open(&plan, SLOT_SENDMMSG);
 	slot_is_open(&plan, SLOT_CONNECT);
 	plan_clear(&plan);
-	plan = plan_plain(POLICY("net-allow", ":1-65535"));
+	plan = plan_plain(POLICY("net-allow", "tcp://:1-65535"));
 	assert_int_equal(plan.slots[SLOT_SENDTO].count, 1);
 	assert_int_equal(plan.slots[SLOT_SENDMSG].count, 1);
 	assert_int_equal(plan.slots[SLOT_SENDMMSG].count, 1);
@@ -443,6 +623,7 @@ static void what_the_supervisor_can_do_itself_needs_no_rule(void **state)
 
 static void inside_a_gate_a_closed_net_is_closed_in_the_filter(void **state)
 {
+	struct expectation ports = {.why = "binds", .code = -EBUSY, .words = {"net-allow-bind by port"}};
 	struct kernel nested = kernel_full;
 	struct plan plan;
 
@@ -451,13 +632,25 @@ static void inside_a_gate_a_closed_net_is_closed_in_the_filter(void **state)
 	plan = plan_for(POLICY(), nested, PLAN_IN_PLACE);
 	assert_false(plan.supervised);
 	slot_is_shut(&plan, SLOT_CONNECT, EACCES);
+	slot_is_shut(&plan, SLOT_BIND, EACCES);
+	slot_is_shut(&plan, SLOT_LISTEN, EACCES);
 	plan_clear(&plan);
-	plan = plan_for(POLICY("net-allow", "*"), nested, PLAN_IN_PLACE);
+	plan = plan_for(POLICY("net-allow-unix", "*"), nested, PLAN_IN_PLACE);
+	slot_is_shut(&plan, SLOT_BIND, EACCES);
+	slot_is_shut(&plan, SLOT_LISTEN, EACCES);
+	plan_clear(&plan);
+	plan = plan_for(POLICY("net-allow", "tcp://*", "net-allow-bind", "tcp://*"), nested, PLAN_IN_PLACE);
 	slot_is_open(&plan, SLOT_CONNECT);
+	slot_is_open(&plan, SLOT_BIND);
+	slot_is_open(&plan, SLOT_LISTEN);
 	plan_clear(&plan);
+	ports.kernel = nested;
+	ports.keys = POLICY("net-allow-bind", "tcp://80");
+	expect(&ports);
 	nested.under_gate = false;
 	plan = plan_for(POLICY(), nested, PLAN_IN_PLACE);
 	slot_is_open(&plan, SLOT_CONNECT);
+	slot_is_open(&plan, SLOT_BIND);
 	plan_clear(&plan);
 }
 
@@ -531,7 +724,7 @@ static void what_is_denied_and_needed_or_opened_is_a_conflict(void **state)
 	row.words[2] = "net-allow";
 	expect(&row);
 	row.code = 0;
-	row.keys = POLICY("deny-syscall", "kill,connect", "net-allow", ":443");
+	row.keys = POLICY("deny-syscall", "kill,connect", "net-allow", "tcp://:443");
 	expect(&row);
 	row.keys = POLICY("deny-syscall", "connect");
 	expect(&row);
@@ -550,6 +743,44 @@ static void what_is_denied_and_needed_or_opened_is_a_conflict(void **state)
 	expect(&row);
 	row.keys = POLICY("deny-syscall", "mq_open", "allow-syscalls", "sysv_ipc");
 	expect(&row);
+}
+
+static void port_remap_asks_about_ports(void **state)
+{
+	static const enum slot asked[] = {SLOT_CONNECT, SLOT_BIND, SLOT_LISTEN, SLOT_GETSOCKNAME,
+	                                  SLOT_GETPEERNAME};
+	struct plan with = plan_plain(
+			    POLICY("net-allow", "tcp://*", "net-allow-bind", "80", "port-remap", "")),
+		    without = plan_plain(POLICY("net-allow", "tcp://*", "net-allow-bind", "tcp://80"));
+	struct expectation rows[] = {
+		{.why = "getsockname is answered",
+	         .kernel = kernel_full,
+	         .keys = POLICY("port-remap", "", "deny-syscall", "getsockname"),
+	         .code = -EINVAL,
+	         .words = {"getsockname", "port-remap"}},
+		{.why = "a map of nothing",
+	         .kernel = kernel_full,
+	         .keys = POLICY("port-map-fd", "3"),
+	         .code = -EINVAL,
+	         .words = {"port-map-fd", "port-remap"}},
+	};
+
+	(void)state;
+	assert_string_equal(with.reason, "port-remap");
+	assert_false(without.supervised);
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		assert_int_equal(with.slots[asked[i]].otherwise.kind, ANSWER_NOTIFY);
+		assert_int_equal(without.slots[asked[i]].otherwise.kind, ANSWER_ALLOW);
+	}
+	assert_int_equal(with.slots[SLOT_ACCEPT].count, 1);
+	assert_int_equal(without.slots[SLOT_ACCEPT].count, 0);
+	/* Landlock grants no port: it would see what the port is, and not what was asked for. */
+	ports_are(&with.bind_ports, "");
+	ports_are(&without.bind_ports, "80-80");
+	plan_clear(&with);
+	plan_clear(&without);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect(&rows[i]);
 }
 
 static void denying_has_a_bound_and_says_so(void **state)
@@ -643,6 +874,32 @@ static void grants_carry_what_their_key_says(void **state)
 	sl_policy_free(policy);
 }
 
+static bool grants_path(const char *const keys[], const char *path)
+{
+	struct plan plan;
+	sl_policy *policy = policy_of(keys);
+	bool found = false;
+
+	assert_int_equal(plan_of(&plan, policy, &kernel_full, PLAN_LAUNCH, NULL), 0);
+	for (size_t i = 0; i < plan.grant_count; i++)
+		found |= strcmp(plan.grants[i].path, path) == 0;
+	plan_clear(&plan);
+	sl_policy_free(policy);
+	return found;
+}
+
+/* The policy DNS is the one place that knows names then; who asks for the file gets it. */
+static void host_names_hide_the_hosts_file(void **state)
+{
+	(void)state;
+	assert_true(grants_path(POLICY("fs-system", "yes", "net-allow", "192.0.2.1:80"), "/etc/hosts"));
+	assert_false(grants_path(POLICY("fs-system", "yes", "net-allow", "*.example.org:80"), "/etc/hosts"));
+	assert_true(
+		grants_path(POLICY("fs-system", "yes", "net-allow", "*.example.org:80"), "/etc/resolv.conf"));
+	assert_true(
+		grants_path(POLICY("fs-read", "/etc/hosts", "net-allow", "*.example.org:80"), "/etc/hosts"));
+}
+
 static void fs_system_grants_no_write_but_to_harmless_devices(void **state)
 {
 	static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
@@ -682,7 +939,7 @@ static void a_plan_prints_the_same_twice(void **state)
 	const char *const *policies[] = {
 		POLICY(),
 		POLICY("fs-system", "yes", ADDRESSES, "net-allow-bind", "80", "max-file-size", "1K"),
-		POLICY("net-allow", "*", "net-allow-bind", "*", "net-allow-unix", "*", "deny-syscall",
+		POLICY("net-allow", "tcp://*", "net-allow-bind", "*", "net-allow-unix", "*", "deny-syscall",
 	               "kill"),
 	};
 
@@ -729,6 +986,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(landlock_below_abi_6_is_refused_by_name),
+		cmocka_unit_test(degrade_names_what_may_be_missing),
+		cmocka_unit_test(without_landlock_ports_the_supervisor_judges_tcp),
+		cmocka_unit_test(explain_names_what_an_older_landlock_loses),
+		cmocka_unit_test(sends_are_asked_about_only_where_a_socket_can_take_an_address),
+		cmocka_unit_test(what_takes_away_needs_something_to_take_from),
 		cmocka_unit_test(every_abi_from_6_on_gives_the_same_walls),
 		cmocka_unit_test(a_supervisor_needs_its_kernel_features_and_only_it_does),
 		cmocka_unit_test(yama_decides_by_who_is_the_parent),
@@ -746,10 +1008,12 @@ int main(void)
 		cmocka_unit_test(groups_open_their_slot_and_no_other),
 		cmocka_unit_test(denied_calls_are_collected),
 		cmocka_unit_test(what_is_denied_and_needed_or_opened_is_a_conflict),
+		cmocka_unit_test(port_remap_asks_about_ports),
 		cmocka_unit_test(denying_has_a_bound_and_says_so),
 		cmocka_unit_test(limits_close_the_way_back_up),
 		cmocka_unit_test(kept_descriptors_are_sorted_and_unique),
 		cmocka_unit_test(grants_carry_what_their_key_says),
+		cmocka_unit_test(host_names_hide_the_hosts_file),
 		cmocka_unit_test(fs_system_grants_no_write_but_to_harmless_devices),
 		cmocka_unit_test(a_plan_prints_the_same_twice),
 		cmocka_unit_test(a_full_disk_is_an_error_of_printing),

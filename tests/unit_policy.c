@@ -1,12 +1,17 @@
 /* Building a policy key by key: what is refused says why and changes nothing, without memory too. */
 #include "tests/common/common.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "confine/confine.h"
+#include "core/error.h"
 #include "core/policy.h"
+#include "netpolicy/names.h"
+#include "supervise/prepare.h"
 #include "tests/common/plan_of.h"
 
 /* The allocations of the code under test come through here (ld(1), --wrap): the n-th of them fails. */
@@ -58,6 +63,31 @@ char *__wrap_strdup(const char *text)
 char *__wrap_strndup(const char *text, size_t size)
 {
 	return allocation_fails() ? NULL : __real_strndup(text, size);
+}
+
+/* Names are not asked for (--wrap too): each has these. */
+int __wrap_dns_resolve(const struct dns_servers *servers, const char *name, struct net_addr *addrs,
+                       size_t room, sl_error *error);
+int __wrap_name_resolve(const void *context, const char *name, struct net_addr *addrs, size_t room,
+                        sl_error *error);
+
+int __wrap_name_resolve(const void *context, const char *name, struct net_addr *addrs, size_t room,
+                        sl_error *error)
+{
+	int count = room < 16 ? (int)room : 16;
+
+	(void)context, (void)name, (void)error;
+	for (int i = 0; i < count; i++) {
+		addrs[i] = (struct net_addr){.family = AF_INET};
+		inet_pton(AF_INET, text_of("198.51.100.%d", 3 * i), addrs[i].bytes);
+	}
+	return count;
+}
+
+int __wrap_dns_resolve(const struct dns_servers *servers, const char *name, struct net_addr *addrs,
+                       size_t room, sl_error *error)
+{
+	return __wrap_name_resolve(servers, name, addrs, room, error);
 }
 
 /* All that a policy holds, in one text. Caller frees. */
@@ -218,13 +248,22 @@ static void a_bad_value_is_named_with_its_key_and_what_was_expected(void **state
 		{"net-allow", "", -EINVAL, {"net-allow", "no value", "RULE"}},
 		{"net-allow", NULL, -EINVAL, {"net-allow", "no value", "RULE"}},
 		{"net-allow", "1.2.3.4:99999", -EINVAL, {"net-allow", "1.2.3.4:99999", "65535"}},
-		{"net-allow", "example.org:80", -ENOTSUP, {"net-allow", "example.org", "address"}},
-		{"net-allow", "udp://1.2.3.4:53", -ENOTSUP, {"net-allow", "udp://", "UDP"}},
+		{"net-allow", "1.2.3:80", -EINVAL, {"net-allow", "1.2.3", "address"}},
+		{"net-allow", "sctp://1.2.3.4:53", -EINVAL, {"net-allow", "sctp", "udp://"}},
+		{"net-deny", NULL, -EINVAL, {"net-deny", "no value", "RULE"}},
+		{"net-deny", "example.org", -EINVAL, {"net-deny", "example.org", "name"}},
+		{"net-deny-bind", "0-", -EINVAL, {"net-deny-bind", "0-", "65535"}},
+		{"net-proxy-only", NULL, -EINVAL, {"net-proxy-only", "no value", "PORT"}},
+		{"net-proxy-only", "0", -EINVAL, {"net-proxy-only", "\"0\"", "1..65535"}},
+		{"net-proxy-only", "3128:x", -EINVAL, {"net-proxy-only", "\"x\"", "65535"}},
+		{"net-public-only", "1", -EINVAL, {"net-public-only", "\"1\"", "yes"}},
+		{"degrade", "landlock", -EINVAL, {"degrade", "landlock", "scopes, ioctl"}},
 		{"net-allow-bind", NULL, -EINVAL, {"net-allow-bind", "no value", "PORTS"}},
 		{"net-allow-bind", "http", -EINVAL, {"net-allow-bind", "http", "65535"}},
 		{"net-allow-bind", "65536", -EINVAL, {"net-allow-bind", "65536", "65535"}},
-		{"net-allow-unix", NULL, -EINVAL, {"net-allow-unix", "no value", "*"}},
-		{"net-allow-unix", "/run/x", -ENOTSUP, {"net-allow-unix", "/run/x", "\"*\""}},
+		{"net-allow-unix", NULL, -EINVAL, {"net-allow-unix", "no value", "PATH"}},
+		{"net-allow-unix", "dgram:", -EINVAL, {"net-allow-unix", "dgram:", "path"}},
+		{"net-allow-unix", "@", -EINVAL, {"net-allow-unix", "@", "name"}},
 		{"max-file-size", "many", -EINVAL, {"max-file-size", "\"many\"", "size"}},
 		{"max-file-size", "-1", -EINVAL, {"max-file-size", "\"-1\"", "size"}},
 		{"max-file-size", "", -EINVAL, {"max-file-size", "no value", "SIZE"}},
@@ -373,8 +412,8 @@ static void null_arguments_are_refused(void **state)
 static void control_bytes_never_reach_a_message(void **state)
 {
 	static const char *const keys[] = {
-		"fs-system",      "net-allow",     "net-allow-bind", "net-allow-unix", "deny-syscall",
-		"allow-syscalls", "max-file-size", "keep-fd",        "no-such-key",    "strict-fds",
+		"fs-system",     "net-allow", "net-allow-bind", "deny-syscall", "allow-syscalls",
+		"max-file-size", "keep-fd",   "no-such-key",    "strict-fds",
 	};
 	sl_policy *policy = policy_busy();
 
@@ -391,11 +430,7 @@ static void control_bytes_never_reach_a_message(void **state)
 			message_is_one_line(&error, -ENOENT);
 		}
 		refused(policy, keys[i], "z\033]0;title\007\x7f",
-		        strcmp(keys[i], "no-such-key") == 0 ? -ENOENT
-		        : strcmp(keys[i], "net-allow-unix") == 0 || strcmp(keys[i], "net-allow") == 0
-		                ? -ENOTSUP
-		                : -EINVAL,
-		        NULL);
+		        strcmp(keys[i], "no-such-key") == 0 ? -ENOENT : -EINVAL, NULL);
 	}
 	sl_policy_free(policy);
 }
@@ -570,6 +605,78 @@ static void explaining_survives_every_failed_allocation(void **state)
 	fclose(nowhere);
 }
 
+/* What every way of saying something about the network allocates. */
+static const char *const *const network_policies[] = {
+	POLICY("net-allow", "*", "net-deny", "10.0.0.0/8:443,80", "net-deny", "[2001:db8::/32]", "net-deny",
+               "tcp://192.0.2.0/28:25", "net-deny", ":1-9"),
+	POLICY("net-allow", "www.example.org:80,443", "net-allow", "udp://ns.example.org:53", "net-deny",
+               "198.51.100.3", "net-deny", "198.51.100.0/24:443"),
+	POLICY("net-allow", "*.example.net:443", "net-allow", "a.example.net:1-5", "net-deny",
+               "203.0.113.0/24:443", "net-dns", "192.0.2.53", "net-dns", "[2001:db8::53]:5353",
+               "net-public-only", "yes"),
+	POLICY("net-allow-bind", "1,3,5,7-9,11", "net-allow-bind", "udp://*", "net-deny-bind", "3,8",
+               "net-deny-bind", "udp://1-100,200,300", "net-allow", "tcp://:1,3,5,7,9,11"),
+	POLICY("net-allow-unix", "/", "net-allow-unix", "dgram:/no-such-socket", "net-allow-unix", "@name",
+               "net-allow-unix", "/no-such-socket", "fs-write", "/tmp", "fs-system", "yes"),
+	POLICY("net-allow-unix", "*", "net-allow", "icmp://192.0.2.1", "net-allow", "icmp://*"),
+	POLICY("net-proxy-only", "3128:80,443,8000-8080"),
+	POLICY("port-remap", "yes", "net-allow", "tcp://*", "net-allow-bind", "*"),
+};
+
+static int everything_prepare(struct prepared *prepared, const sl_policy *policy, enum plan_mode mode,
+                              sl_error *error)
+{
+	int r = prepare_plan(prepared, policy, mode, error);
+
+	if (r < 0)
+		return r;
+	if ((r = prepare_objects(prepared, policy, error)) < 0 ||
+	    (r = prepare_walls(prepared, 4711, error)) < 0)
+		prepare_clear(prepared);
+	return r;
+}
+
+/* Returns how many allocations there are. */
+static unsigned preparing_survives(const char *const keys[], enum plan_mode mode)
+{
+	int before = open_descriptors(getpid()), r;
+	unsigned nth = 0, left;
+
+	do {
+		sl_policy *policy = policy_of(keys);
+		struct prepared prepared;
+		sl_error error;
+
+		memset(&error, 'E', sizeof(error));
+		allocations_left = ++nth;
+		r = everything_prepare(&prepared, policy, mode, &error);
+		left = allocations_left;
+		allocations_left = 0;
+		if (r < 0) {
+			if (r != -ENOMEM)
+				fail_msg("%s, allocation %u: %d, %s", keys[1], nth, r, error.message);
+			message_is_one_line(&error, -ENOMEM);
+		} else if (left == 0) {
+			fail_msg("%s, allocation %u failed and nobody said so", keys[1], nth);
+		} else {
+			prepare_clear(&prepared);
+		}
+		assert_int_equal(open_descriptors(getpid()), before);
+		sl_policy_free(policy);
+	} while (r < 0 && nth < 10000);
+	assert_int_equal(r, 0);
+	return nth - 1;
+}
+
+static void preparing_survives_every_failed_allocation(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(network_policies) / sizeof(network_policies[0]); i++)
+		for (int mode = PLAN_IN_PLACE; mode <= PLAN_LAUNCH; mode++)
+			if (preparing_survives(network_policies[i], mode) < 10)
+				fail_msg("%s: what it allocates is not seen", network_policies[i][1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,6 +697,7 @@ int main(void)
 		cmocka_unit_test(planning_survives_every_failed_allocation),
 		cmocka_unit_test(assembling_survives_every_failed_allocation),
 		cmocka_unit_test(explaining_survives_every_failed_allocation),
+		cmocka_unit_test(preparing_survives_every_failed_allocation),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

@@ -13,17 +13,15 @@ static bool decided_yes;
 struct verdict __real_handle_connect(struct gate *gate, const struct call *call);
 struct verdict __wrap_handle_connect(struct gate *gate, const struct call *call);
 struct verdict __wrap_pending_connect(struct gate *gate, const struct call *call, int socket,
-                                      const struct sockaddr_storage *address, socklen_t size);
+                                      const struct sockaddr_storage *address, socklen_t size, int held);
 int __wrap_connect_guarded(int socket, const struct sockaddr_storage *address, socklen_t size, bool *raced);
-int __real_plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net *net,
-                      const struct kernel *kernel, enum plan_mode mode, sl_error *error);
-int __wrap_plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net *net,
-                      const struct kernel *kernel, enum plan_mode mode, sl_error *error);
+int __real_ruleset_create(const struct plan *plan, sl_error *error);
+int __wrap_ruleset_create(const struct plan *plan, sl_error *error);
 
 struct verdict __wrap_pending_connect(struct gate *gate, const struct call *call, int socket,
-                                      const struct sockaddr_storage *address, socklen_t size)
+                                      const struct sockaddr_storage *address, socklen_t size, int held)
 {
-	(void)gate, (void)call, (void)address, (void)size;
+	(void)gate, (void)call, (void)address, (void)size, (void)held;
 	close(socket);
 	decided_yes = true;
 	return verdict_value(0);
@@ -46,12 +44,12 @@ struct verdict __wrap_handle_connect(struct gate *gate, const struct call *call)
 	return decided_yes ? (struct verdict){.kind = VERDICT_CONTINUE} : verdict;
 }
 
-int __wrap_plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net *net,
-                      const struct kernel *kernel, enum plan_mode mode, sl_error *error)
+/* The plan stays as it is: the gate asks it which walls stand behind. */
+int __wrap_ruleset_create(const struct plan *plan, sl_error *error)
 {
-	int r = __real_plan_build(plan, policy, net, kernel, mode, error);
+	struct plan thinner = *plan;
 
-	if (r == 0 && broken_without_landlock)
-		plan->handled_net &= ~(uint64_t)LANDLOCK_ACCESS_NET_CONNECT_TCP;
-	return r;
+	if (broken_without_landlock)
+		thinner.handled_net &= ~(uint64_t)LANDLOCK_ACCESS_NET_CONNECT_TCP;
+	return __real_ruleset_create(&thinner, error);
 }

@@ -74,8 +74,8 @@ WRAP(int, CONNECT_GUARDED, connect_guarded,
      (socket, address, size, raced))
 WRAP(struct verdict, PENDING_CONNECT, pending_connect,
      (struct gate * gate, const struct call *call, int socket, const struct sockaddr_storage *address,
-      socklen_t size),
-     (gate, call, socket, address, size))
+      socklen_t size, int held),
+     (gate, call, socket, address, size, held))
 WRAP(int, NOTIFY_SEND, notify_send, (int listener, uint64_t id, struct verdict verdict),
      (listener, id, verdict))
 

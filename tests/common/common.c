@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+const char *degraded_everywhere;
+
 sl_policy *policy_of(const char *const keys[])
 {
 	sl_policy *policy = sl_policy_new();
@@ -24,6 +26,8 @@ sl_policy *policy_of(const char *const keys[])
 	for (size_t i = 0; keys[i] != NULL; i += 2)
 		if (sl_policy_set(policy, keys[i], keys[i + 1], &error) < 0)
 			fail_msg("%s", error.message);
+	if (degraded_everywhere != NULL)
+		assert_int_equal(sl_policy_set(policy, "degrade", degraded_everywhere, NULL), 0);
 	return policy;
 }
 
@@ -109,6 +113,35 @@ static socklen_t loopback(int family, uint16_t port, struct sockaddr_storage *ad
 	return sizeof(*v6);
 }
 
+static bool port_is_free(uint16_t port, int type)
+{
+	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	int fd = socket(AF_INET6, type | SOCK_CLOEXEC, 0), dual = 0, r;
+
+	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &dual, sizeof(dual));
+	r = bind(fd, (struct sockaddr *)&address, sizeof(address));
+	close(fd);
+	return r == 0;
+}
+
+/* Test programs that run at the same time begin at different ones. */
+uint16_t port_free(void)
+{
+	enum { FIRST = 10000, COUNT = 20000 };
+	static unsigned next;
+
+	if (next == 0)
+		next = (unsigned)getpid() * 37;
+	for (int tries = 0; tries < COUNT; tries++) {
+		uint16_t port = (uint16_t)(FIRST + next++ % COUNT);
+
+		if (port_is_free(port, SOCK_STREAM) && port_is_free(port, SOCK_DGRAM))
+			return port;
+	}
+	fail_msg("no port is free");
+	return 0;
+}
+
 int tcp_listener(int family, uint16_t *port)
 {
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
@@ -146,6 +179,30 @@ int address_try(const struct sockaddr *address, socklen_t size)
 	return result;
 }
 
+socklen_t address_read(const char *text, uint16_t port, struct sockaddr_storage *address)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
+	char plain[128];
+	char *scope;
+
+	memset(address, 0, sizeof(*address));
+	if (strchr(text, ':') == NULL) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		inet_pton(AF_INET, text, &v4->sin_addr);
+		return sizeof(*v4);
+	}
+	snprintf(plain, sizeof(plain), "%s", text);
+	if ((scope = strchr(plain, '%')) != NULL)
+		*scope++ = '\0';
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(port);
+	v6->sin6_scope_id = scope == NULL ? 0 : (uint32_t)atoi(scope);
+	inet_pton(AF_INET6, plain, &v6->sin6_addr);
+	return sizeof(*v6);
+}
+
 int tcp_try(int family, uint16_t port)
 {
 	struct sockaddr_storage address;
@@ -169,7 +226,7 @@ const char *text_of(const char *format, ...)
 
 const char *rule_for(int family, uint16_t port)
 {
-	return text_of(family == AF_INET ? "127.0.0.1:%u" : "[::1]:%u", port);
+	return text_of(family == AF_INET ? "tcp://127.0.0.1:%u" : "tcp://[::1]:%u", port);
 }
 
 static bool comm_is(pid_t process, const char *name)

@@ -7,12 +7,14 @@
 #ifndef SL_TESTS_COMMON_H
 #define SL_TESTS_COMMON_H
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -39,8 +41,14 @@ int attempt_confined(const char *const policy[], attempt_fn attempt, void *conte
 /* A policy from such a list; fails the test when a key is refused. The caller's to free. */
 sl_policy *policy_of(const char *const keys[]);
 
+/* Added to each such list as its degrade, where it is not NULL: for the tests that run on a kernel made to look older. */
+extern const char *degraded_everywhere;
+
 /* Loopback listeners with a backlog of 128; *port is chosen by the kernel where it is 0. */
 int tcp_listener(int family, uint16_t *port);
+/* A port that nobody has in either family or protocol, another one each time. It lies below what the kernel chooses
+ * from, so that it is free still when it is used. */
+uint16_t port_free(void);
 /* Accept until there is nothing more; how many there were. The listener must be O_NONBLOCK or is made so. */
 int accept_all(int listener);
 
@@ -48,7 +56,10 @@ int accept_all(int listener);
 int tcp_try(int family, uint16_t port);
 int address_try(const struct sockaddr *address, socklen_t size);
 
-/* "127.0.0.1:PORT" and "[::1]:PORT" in one of eight static buffers. */
+/* "1.2.3.4", "::1", "fe80::1%2": the sockaddr and its size. */
+socklen_t address_read(const char *text, uint16_t port, struct sockaddr_storage *address);
+
+/* "tcp://127.0.0.1:PORT" and "tcp://[::1]:PORT" in one of eight static buffers. */
 const char *rule_for(int family, uint16_t port);
 const char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -72,6 +83,15 @@ long private_kib(pid_t process);     /* Private_Clean + Private_Dirty; -1 */
 double seconds_now(void);            /* CLOCK_MONOTONIC */
 bool long_run(void);                 /* SL_LONG is set */
 const char *scratch(void);           /* TEST_TMP: a directory of this test's own */
+
+/* In an attempt: what does not hold ends it with 10000 and the line, and is told on stderr. */
+#define EXPECT(condition)                                                                               \
+	do {                                                                                            \
+		if (!(condition)) {                                                                     \
+			fprintf(stderr, "# line %d: %s (%s)\n", __LINE__, #condition, strerror(errno)); \
+			return 10000 + __LINE__;                                                        \
+		}                                                                                       \
+	} while (0)
 
 /* SKIP with a reason on stderr, where run.sh shows it. */
 #define SKIP_BECAUSE(reason)                                          \

@@ -1,6 +1,6 @@
-/* Any bytes as the sockaddr of a connect(2). The first byte picks the socket's family. An endpoint must
- * survive being written and read, on that socket and on an AF_INET6 one, and a rule in its own words must
- * allow it, and nothing one bit away from it. */
+/* Any bytes as the sockaddr of a connect(2) or a send. The first byte picks the socket's family, its protocol and the
+ * call. An endpoint must survive being written and read, and a rule in its own words must allow it, and nothing one bit
+ * away from it; as a rule of net-deny it must take away just that. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -32,7 +32,8 @@ static void canonical_check(const struct net_endpoint *endpoint)
 	}
 }
 
-static void write_check(const struct net_endpoint *endpoint, int family)
+static void write_check(const struct net_endpoint *endpoint, int family, enum net_protocol protocol,
+                        enum net_call call)
 {
 	struct sockaddr_storage written;
 	struct net_endpoint again;
@@ -40,64 +41,118 @@ static void write_check(const struct net_endpoint *endpoint, int family)
 
 	assert(size == (family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)));
 	assert(written.ss_family == family);
-	assert(net_endpoint_read(family, &written, size, &again) == NET_ENDPOINT);
+	assert(net_endpoint_read(family, protocol, call, &written, size, &again) == NET_ENDPOINT);
 	assert(endpoint_equal(endpoint, &again));
 }
 
-static void rule_allows_just_this(const struct net_endpoint *endpoint)
+static void decide_check(const struct net_table *table, enum net_protocol protocol,
+                         const struct net_endpoint *endpoint, bool expected)
 {
-	char text[NET_ENDPOINT_TEXT];
-	const char *rule = text;
 	struct net_endpoint other = *endpoint;
+
+	assert(net_decide(table, NULL, 0, protocol, endpoint) == expected);
+	assert(net_decide(table, NULL, 0, (protocol + 1) % NET_PROTOCOLS, endpoint) != expected);
+	other.port ^= 1;
+	assert(net_decide(table, NULL, 0, protocol, &other) == (protocol == NET_ICMP ? expected : !expected));
+	other.port ^= 1;
+	other.addr.bytes[3] ^= 1;
+	assert(net_decide(table, NULL, 0, protocol, &other) != expected);
+}
+
+/* Either all by itself, or out of everything. */
+static int rule_try(const char *rule, bool deny, enum net_protocol protocol,
+                    const struct net_endpoint *endpoint)
+{
+	static const char *const everything[] = {"*", "icmp://*"};
+	struct net_rules rules = {.allow = {deny ? everything : &rule, deny ? 2 : 1}, .deny = {&rule, deny}};
 	struct net_table *table;
 	struct net_need need;
+	int r = net_table_build(&rules, &table, &need, NULL);
+
+	if (r < 0)
+		return r;
+	assert(need.extent[protocol] == NET_PARTS);
+	decide_check(table, protocol, endpoint, !deny);
+	net_need_clear(&need);
+	net_table_free(table);
+	return 0;
+}
+
+static void rule_means_just_this(enum net_protocol protocol, const struct net_endpoint *endpoint)
+{
+	static const char *const schemes[] = {[NET_TCP] = "tcp", [NET_UDP] = "udp", [NET_ICMP] = "icmp"};
+	char text[NET_ENDPOINT_TEXT], rule[NET_ENDPOINT_TEXT + 8];
 	int r;
 
 	net_endpoint_format(endpoint, text, sizeof(text));
 	assert(strlen(text) < sizeof(text) - 1);
-	r = net_table_build(&rule, 1, &table, &need, NULL);
-	if (r < 0) {
-		/* Port 0, or link-local without an interface: there is no rule for these. */
-		assert(r == -EINVAL && (endpoint->port == 0 || endpoint->addr.bytes[0] >= 0xfe));
-		return;
+	if (protocol == NET_ICMP)
+		*strrchr(text, ':') = '\0';
+	snprintf(rule, sizeof(rule), "%s://%s", schemes[protocol], text);
+	r = rule_try(rule, false, protocol, endpoint);
+	/* Port 0, or link-local without an interface: there is no rule for these. */
+	assert(r == 0 || (r == -EINVAL && (endpoint->port == 0 || endpoint->addr.bytes[0] >= 0xfe)));
+	assert(rule_try(rule, true, protocol, endpoint) == r);
+}
+
+static void endpoint_check(const struct net_endpoint *endpoint, int family, enum net_protocol protocol,
+                           enum net_call call)
+{
+	canonical_check(endpoint);
+	write_check(endpoint, family, protocol, call);
+	if (endpoint->addr.family == AF_INET) {
+		struct net_endpoint plain = *endpoint;
+
+		plain.flowinfo = 0; /* which an AF_INET socket does not have */
+		write_check(&plain, AF_INET, protocol, call);
 	}
-	assert(need.gate && net_table_allows(table, endpoint));
-	other.port ^= 1;
-	assert(!net_table_allows(table, &other));
-	other.port ^= 1;
-	other.addr.bytes[3] ^= 1;
-	assert(!net_table_allows(table, &other));
-	net_need_clear(&need);
-	net_table_free(table);
+	if (protocol != NET_ICMP || family == AF_INET6)
+		write_check(endpoint, AF_INET6, protocol, call);
+	rule_means_just_this(protocol, endpoint);
+}
+
+static void result_check(int r, enum net_protocol protocol, enum net_call call)
+{
+	switch (r) {
+	case NET_ENDPOINT:
+	case -EINVAL:
+	case -EAFNOSUPPORT:
+		return;
+	case NET_DISCONNECT:
+		assert(call == NET_CALL_CONNECT);
+		return;
+	case NET_NO_ADDRESS:
+		assert(call == NET_CALL_SEND && protocol == NET_UDP);
+		return;
+	case -EOPNOTSUPP:
+		assert(call == NET_CALL_SEND && protocol == NET_TCP);
+		return;
+	default:
+		assert(r == -ENETUNREACH && protocol == NET_ICMP);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct net_endpoint endpoint;
+	enum net_protocol protocol;
+	enum net_call call;
 	uint8_t *exact;
 	int family, r;
 
 	if (size == 0)
 		return 0;
 	family = data[0] & 1 ? AF_INET6 : AF_INET;
+	protocol = (enum net_protocol)((data[0] >> 1) % NET_PROTOCOLS);
+	call = data[0] & 0x80 ? NET_CALL_SEND : NET_CALL_CONNECT;
 	/* A block of just this size, so that ASan sees a read behind it. */
 	exact = malloc(size);
 	assert(exact != NULL);
 	memcpy(exact, data, size);
-	r = net_endpoint_read(family, exact + 1, size - 1, &endpoint);
+	r = net_endpoint_read(family, protocol, call, exact + 1, size - 1, &endpoint);
 	free(exact);
-	assert(r == NET_ENDPOINT || r == NET_DISCONNECT || r == -EINVAL || r == -EAFNOSUPPORT);
-	if (r != NET_ENDPOINT)
-		return 0;
-	canonical_check(&endpoint);
-	write_check(&endpoint, family);
-	if (endpoint.addr.family == AF_INET) {
-		struct net_endpoint plain = endpoint;
-
-		plain.flowinfo = 0; /* which an AF_INET socket does not have */
-		write_check(&plain, AF_INET);
-	}
-	write_check(&endpoint, AF_INET6);
-	rule_allows_just_this(&endpoint);
+	result_check(r, protocol, call);
+	if (r == NET_ENDPOINT)
+		endpoint_check(&endpoint, family, protocol, call);
 	return 0;
 }

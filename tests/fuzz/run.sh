@@ -20,14 +20,14 @@ fi
 
 mkdir -p "$B/findings"
 flags=(-std=gnu11 -D_GNU_SOURCE -I. -Iinclude "-I$B" -O1 -g -fno-omit-frame-pointer
-	-fsanitize=address -fsanitize=undefined -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -Wall -Wextra -Werror)
+	-fsanitize=address -fsanitize=undefined -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -Wall -Wextra -Wno-missing-field-initializers -Werror)
 
 # The product without the rooms that act: what is left is the policy, the plan, the rules and the filter.
 gcc -std=gnu11 -D_GNU_SOURCE -O1 -I. -Iinclude confine/tree_gen.c core/syscalls.c -lseccomp -o "$B/tree_gen" &&
 	"$B/tree_gen" >"$B/tree.inc" || exit 1
 # An archive, so that each fuzzer takes of it what it needs.
 rm -f "$B"/*.o "$B/pure.a"
-for source in core/*.c netpolicy/*.c confine/filter.c supervise/api.c; do
+for source in core/*.c netpolicy/*.c confine/filter.c supervise/api.c supervise/message.c; do
 	"$CLANG" "${flags[@]}" -c "$source" -o "$B/$(tr / _ <<<"${source%.c}").o" || exit 1
 done
 ar rcs "$B/pure.a" "$B"/*.o || exit 1
