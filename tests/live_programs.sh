@@ -2,246 +2,12 @@
 # Real programs through `sluice run`: what the policy allows works as it does bare, the rest is refused with the errno
 # that is written in `sluice explain`, and nothing else differs: output, exit status, and the files that are left.
 # usage: live_programs.sh [SECTION]...   environment: SLUICE, TEST_TMP, SOURCE (of the tree, where it is elsewhere)
-#
-#     TEST_TMP/ www      what the servers serve: unconfined ones, in programs/server.py
-#               work     where a command runs, made anew before each run; $policy grants it
-#               outside  what no policy grants
-#               seen     what the last two runs printed, and left behind
 # shellcheck disable=SC2016 # what is in single quotes is for the shells under test
 set -uo pipefail
 
-sluice=${SLUICE:-$(dirname "$0")/../build/sluice}
-programs=${SOURCE:-$(dirname "$0")/..}/tests/programs
-scratch=${TEST_TMP:-$(mktemp -d)}
-top=$scratch/programs
-rm -rf "$top"
-mkdir -p "$top"/{www,work,outside,seen,servers}
-sluice=$(realpath "$sluice")
-cp -r "$programs" "$top/programs"
-programs=$top/programs top=$(realpath "$top")
-www=$top/www work=$top/work outside=$top/outside seen=$top/seen servers=$top/servers
-python=/usr/bin/python3
-limit=20 # seconds a command
-count=0 failed=0
-declare -A started=() # by pid
-
-# Only what was started here and was not waited for: process ids are used again soon.
-cleanup() {
-	local pid
-
-	cd / || return
-	for pid in "${!started[@]}"; do
-		end TERM "$pid"
-	done
-	rm -rf "$top"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM
-
-# --- TAP
-
-ok() {
-	echo "ok $((++count)) - $1"
-}
-
-# The last argument, if any, is a file that says why.
-not_ok() {
-	echo "not ok $((++count)) - $1"
-	failed=$((failed + 1))
-	[ $# -lt 2 ] || head -n 25 "$2" | cut -c 1-300 | sed 's/^/#   /'
-}
-
-skip() {
-	echo "ok $((++count)) - $1 # SKIP $2"
-}
-
-# Is the last command's status 0? A sentence, and what to show if not.
-check() {
-	if [ "$2" -eq 0 ]; then
-		ok "$1"
-	else
-		not_ok "$1" "${@:3}"
-	fi
-}
-
-have() {
-	command -v "$1" >/dev/null
-}
-
-# --- the same command, bare and confined
-
-policy=(-s -w "$work")
-confined=() # the command that confines: set by policy_is
-input=/dev/null
-unstable='' # a sed script that takes out of what is printed what two bare runs differ in
-ignored='^$' # files that two bare runs leave differently: an extended regular expression
-
-policy_is() {
-	policy=(-s -w "$work" "$@")
-	confined=("$sluice" run "${policy[@]}" --)
-}
-
-fresh_work() {
-	cd / && rm -rf "$work" && mkdir -p "$work/tmp" && cd "$work" || exit 1
-}
-
-# Names, kinds, modes, link targets and contents.
-snapshot() {
-	find . -printf '%P %y %m %l\n' | grep -vE "$ignored" | sort
-	find . -type f -printf '%P\0' | grep -zvE "$ignored" | sort -z | xargs -0r sha256sum
-}
-
-# capture NAME COMMAND...: run it in a fresh work directory; out, err and status go to seen/NAME.*
-capture() {
-	local name=$1
-
-	shift
-	fresh_work
-	timeout -k 2 "$limit" "$@" <"$input" >"$seen/$name.out" 2>"$seen/$name.err"
-	echo $? >"$seen/$name.status"
-	[ -z "$unstable" ] || sed -i -e "$unstable" "$seen/$name.out" "$seen/$name.err"
-}
-
-seen_differ() {
-	local part
-
-	for part in status out err tree; do
-		cmp -s "$seen/bare.$part" "$seen/confined.$part" ||
-			diff -a --label "bare $part" --label "confined $part" -U 1 "$seen/bare.$part" "$seen/confined.$part"
-	done >"$seen/diff"
-	[ -s "$seen/diff" ]
-}
-
-# same STATUS SENTENCE COMMAND...: bare it ends with that status; confined, all is as it was bare.
-same() {
-	local status=$1 sentence=$2
-
-	capture bare "${@:3}"
-	snapshot >"$seen/bare.tree" 2>&1
-	capture confined "${confined[@]}" "${@:3}"
-	snapshot >"$seen/confined.tree" 2>&1
-	if [ "$(<"$seen/bare.status")" != "$status" ]; then
-		{ echo "bare: status $(<"$seen/bare.status"), not $status" && cat "$seen/bare.err" "$seen/bare.out"; } >"$seen/diff"
-		not_ok "$sentence" "$seen/diff"
-	elif seen_differ; then
-		not_ok "$sentence" "$seen/diff"
-	else
-		ok "$sentence"
-	fi
-}
-
-# refused STATUS PATTERN SENTENCE COMMAND...: bare it succeeds; confined it ends with that status, and says so.
-refused() {
-	local status=$1 pattern=$2 sentence=$3
-
-	capture bare "${@:4}"
-	capture confined "${confined[@]}" "${@:4}"
-	if [ "$(<"$seen/bare.status")" -ne 0 ]; then
-		{ echo "the bare control: status $(<"$seen/bare.status")" && cat "$seen/bare.err"; } >"$seen/diff"
-		not_ok "$sentence" "$seen/diff"
-	elif [ "$(<"$seen/confined.status")" -ne "$status" ] ||
-		! cat "$seen/confined.err" "$seen/confined.out" | grep -qE -- "$pattern"; then
-		{ echo "status $(<"$seen/confined.status"), expected $status with $pattern" &&
-			cat "$seen/confined.err" "$seen/confined.out"; } >"$seen/diff"
-		not_ok "$sentence" "$seen/diff"
-	else
-		ok "$sentence"
-	fi
-}
-
-# As an ordinary user some controls cannot succeed.
-refused_root() {
-	if [ "$(id -u)" -eq 0 ]; then
-		refused "$@"
-	else
-		skip "$3" "bare, only root may"
-	fi
-}
-
-# --- servers
-
-# Any process that listens is waited for by asking it.
-wait_port() {
-	local i
-
-	for ((i = 0; i < 100; i++)); do
-		(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
-		sleep 0.05
-	done
-	return 1
-}
-
-# nginx_gone PID...: none of these is an nginx any more, but a zombie at most.
-nginx_gone() {
-	local i
-
-	for ((i = 0; i < 100; i++)); do
-		[ -n "$(nginx_left "$@")" ] || return 0
-		sleep 0.05
-	done
-	return 1
-}
-
-nginx_left() {
-	local pid
-
-	for pid in "$@"; do
-		case $(ps -o comm=,stat= -p "$pid") in
-		nginx*Z*) ;;
-		nginx*) echo "$pid" ;;
-		esac
-	done
-}
-
-descendants() {
-	local pid
-
-	for pid in $(pgrep -P "$1"); do
-		echo "$pid"
-		descendants "$pid"
-	done
-}
-
-# end SIGNAL PID: the status it ends with, in $?. A server that does not is killed, and it is 137.
-end() {
-	local i
-
-	kill "-$1" "$2"
-	for ((i = 0; i < 100; i++)); do
-		grep -q '^State:.[^Z]' "/proc/$2/status" 2>/dev/null || break
-		sleep 0.05
-	done
-	[ "$i" -lt 100 ] || kill -KILL "$2"
-	unset "started[$2]"
-	wait "$2" 2>/dev/null
-}
-
-free_ports() {
-	"$python" "$programs/ports.py" "$1"
-}
-
-http4='' http6='' other='' echo='' stuck='' closed='' unix='' abstract='' server_pid=''
-start_servers() {
-	local i
-
-	seq 1 400 >"$www/small.txt"
-	head -c 8M /dev/urandom >"$www/big.bin"
-	for ((i = 1; i <= 20; i++)); do
-		seq "$i" 5000 >"$www/$i.txt"
-	done
-	"$python" "$programs/server.py" "$www" "$servers/socket" >"$servers/ports" &
-	server_pid=$!
-	started[$server_pid]=1
-	for ((i = 0; i < 200; i++)); do
-		grep -q '^ready' "$servers/ports" && break
-		sleep 0.05
-	done
-	while IFS='=' read -r name value; do
-		declare -g "$name=$value"
-	done <"$servers/ports"
-	export http4 http6 other echo stuck closed unix abstract server_pid
-	[ "${ready:-no}" = yes ]
-}
+# shellcheck source=tests/common/programs.sh
+. "${SOURCE:-$(dirname "$0")/..}/tests/common/programs.sh"
+programs_begin programs
 
 # --- curl
 
@@ -279,7 +45,7 @@ section_curl() {
 		policy_is --net-allow ":$http6"
 		same 0 "curl fetches over IPv6, by port rule" curl -svS "$url6/small.txt"
 	else
-		skip "curl over IPv6" "this machine has no ::1"
+		tap_skip "curl over IPv6" "this machine has no ::1"
 	fi
 	unstable=''
 }
@@ -305,7 +71,7 @@ section_python() {
 	same 0 "python: subprocess, without a supervisor" "$python" "$programs/clients.py" subprocess
 	same 0 "python: sqlite with a write-ahead log" "$python" "$programs/clients.py" sqlite
 	if [ ! -w /dev/shm ]; then
-		skip "python: multiprocessing" "/dev/shm cannot be written"
+		tap_skip "python: multiprocessing" "/dev/shm cannot be written"
 	else
 		policy_is -r "$programs" -w /dev/shm --net-allow "127.0.0.1:$echo"
 		same 0 "python: multiprocessing, with /dev/shm" "$python" "$programs/clients.py" multiprocessing
@@ -318,7 +84,7 @@ section_python() {
 
 section_python_own_tests() {
 	if ! "$python" -c 'import test.test_support' 2>/dev/null; then
-		skip "python: its own test_support" "the test package is not installed"
+		tap_skip "python: its own test_support" "the test package is not installed"
 		return
 	fi
 	# The tests bind where they like, and count their descriptors.
@@ -334,7 +100,7 @@ section_node() {
 	local topic
 
 	if ! have node || ! node --version >/dev/null 2>&1; then
-		skip "node" "no node that this user can run"
+		tap_skip "node" "no node that this user can run"
 		return
 	fi
 	policy_is -r "$programs" --net-allow "127.0.0.1:$http4,$closed"
@@ -353,7 +119,7 @@ section_git() {
 	local home=$top/home script
 
 	if ! have git; then
-		skip "git" "not installed"
+		tap_skip "git" "not installed"
 		return
 	fi
 	mkdir -p "$home"
@@ -395,7 +161,7 @@ section_redis() {
 	local port pid
 
 	if ! have redis-server || ! have redis-cli || ! have redis-benchmark; then
-		skip "redis" "redis-server, redis-cli or redis-benchmark is not installed"
+		tap_skip "redis" "redis-server, redis-cli or redis-benchmark is not installed"
 		return
 	fi
 	mkdir -p "$servers/redis"
@@ -446,17 +212,29 @@ section_redis() {
 	check "redis-server says permission denied" $? "$servers/redis.log"
 }
 
-wait_log() {
+# --- nginx
+
+# nginx_gone PID...: none of these is an nginx any more, but a zombie at most.
+nginx_gone() {
 	local i
 
 	for ((i = 0; i < 100; i++)); do
-		grep -q "$1" "$2" && return
+		[ -n "$(nginx_left "$@")" ] || return 0
 		sleep 0.05
 	done
 	return 1
 }
 
-# --- nginx
+nginx_left() {
+	local pid
+
+	for pid in "$@"; do
+		case $(ps -o comm=,stat= -p "$pid") in
+		nginx*Z*) ;;
+		nginx*) echo "$pid" ;;
+		esac
+	done
+}
 
 nginx_configure() {
 	sed -e "s|@DIR@|$servers/nginx|; s|@ROOT@|$www|; s|@PORT@|$1|; s|@UPSTREAM@|$http4|; s|@OTHER@|$other|" \
@@ -510,7 +288,7 @@ section_nginx() {
 	local port next forbidden confine status workers
 
 	if [ ! -x /usr/sbin/nginx ]; then
-		skip "nginx" "not installed"
+		tap_skip "nginx" "not installed"
 		return
 	fi
 	chmod 755 "$scratch" "$top" "$servers" "$www" 2>/dev/null
@@ -619,7 +397,7 @@ section_shell() {
 			make -j2 -s -f project.mk 2>&1 && ./program && cat list.txt' "$programs"
 		same 2 "make fails as it does bare" make -f "$programs/missing.mk"
 	else
-		skip "gcc and make" "not installed"
+		tap_skip "gcc and make" "not installed"
 	fi
 }
 
@@ -667,6 +445,15 @@ section_surroundings() {
 
 # --- what is refused
 
+# As an ordinary user some controls cannot succeed.
+refused_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		refused "$@"
+	else
+		tap_skip "$3" "bare, only root may"
+	fi
+}
+
 # Each has its control: bare, it succeeds.
 negative() {
 	local how=$1
@@ -684,9 +471,9 @@ negative() {
 	refused 1 'Permission denied' "a directory outside, $how" sh -c "mkdir $outside/d && rmdir $outside/d"
 	refused 126 'Permission denied' "executing a file outside, $how" sh -c "$outside/program"
 	refused 1 'Operation not permitted' "a set-user-id bit, $how" sh -c 'cp /bin/true t && chmod u+s t'
-	refused 1 'Operation not permitted' "UDP of bash, $how" bash -c 'echo x >/dev/udp/127.0.0.1/9'
+	refused 1 'Permission denied' "UDP of bash, $how" bash -c 'echo x >/dev/udp/127.0.0.1/9'
 	refused 1 'Permission denied' "TCP of bash to another port, $how" bash -c "exec 3<>/dev/tcp/127.0.0.1/$other"
-	refused 1 'OSError EPERM' "UDP of python, $how" "$python" "$programs/clients.py" udp
+	refused 1 'OSError EACCES' "UDP of python, $how" "$python" "$programs/clients.py" udp
 	refused_root 1 'OSError EPERM' "a raw ICMP socket, $how" "$python" "$programs/clients.py" icmp_raw
 	refused 1 'OSError EAFNOSUPPORT' "a netlink socket, $how" "$python" "$programs/clients.py" netlink
 	refused 1 'OSError EACCES' "bind, $how" "$python" "$programs/clients.py" bind
@@ -697,20 +484,20 @@ negative() {
 	if have strace; then
 		refused 1 'PTRACE_TRACEME.*Operation not permitted' "strace, $how" strace -o /dev/null true
 	else
-		skip "strace, $how" "not installed"
+		tap_skip "strace, $how" "not installed"
 	fi
 	refused_root 125 'Operation not permitted' "chroot, $how" chroot / true
 	if unshare -U true 2>/dev/null; then
 		refused 1 'Operation not permitted' "unshare -U, $how" unshare -U true
 	else
-		skip "unshare -U, $how" "bare, this user may not either"
+		tap_skip "unshare -U, $how" "bare, this user may not either"
 	fi
 	if ! have ping; then
-		skip "ping, $how" "not installed; see the raw ICMP socket"
-	elif ping -c 1 -W 1 127.0.0.1 >/dev/null 2>&1; then
-		refused 2 'Operation not permitted|not supported' "ping, $how" ping -c 1 -W 1 127.0.0.1
+		tap_skip "ping, $how" "not installed; see the raw ICMP socket"
+	elif cp "$(command -v ping)" "$programs/ping" && "$programs/ping" -c 1 -W 1 127.0.0.1 >/dev/null 2>&1; then
+		refused 2 'Operation not permitted|not supported' "ping, $how" "$programs/ping" -c 1 -W 1 127.0.0.1
 	else
-		skip "ping, $how" "bare, this user may not either"
+		tap_skip "ping, $how" "bare, this user may not either, without capabilities of the file"
 	fi
 }
 
@@ -739,19 +526,10 @@ section_refused() {
 sections=("$@")
 [ ${#sections[@]} -gt 0 ] || sections=(curl python node git redis nginx shell surroundings refused)
 
-export HOME=$top/home TMPDIR=$work/tmp LC_ALL=C PYTHONDONTWRITEBYTECODE=1
-unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY no_proxy NO_PROXY
-mkdir -p "$HOME"
-policy_is
 if ! start_servers; then
-	not_ok "the servers start" "$servers/ports"
-	echo "1..$count"
+	fails "the servers start" "$servers/ports"
+	tap_done
 	exit 1
 fi
-for section in "${sections[@]}"; do
-	begun=$SECONDS
-	"section_$section"
-	echo "# $section: $((SECONDS - begun)) s"
-done
-echo "1..$count"
-[ "$failed" -eq 0 ]
+run_sections "${sections[@]}"
+tap_done

@@ -5,6 +5,7 @@ const { promises: dns } = require('dns');
 const fs = require('fs');
 const http = require('http');
 const net = require('net');
+const dgram = require('dgram');
 const { execFileSync, fork, spawn } = require('child_process');
 const { isMainThread, parentPort, Worker, workerData } = require('worker_threads');
 
@@ -60,6 +61,49 @@ const topics = {
 	},
 	async dns() {
 		console.log(await dns.lookup('127.0.0.1'), await dns.lookup('::1'));
+	},
+	async udp() {
+		// To several from one socket, then from one that is connected, then to where nobody listens.
+		const talk = (socket, ...how) => new Promise((done, fail) => {
+			socket.once('message', (data, from) => done([digest(data), from.address, from.port === port('udp')]));
+			socket.once('error', (error) => done(error.code));
+			socket.send(...how, (error) => error && done(error.code));
+		});
+		const one = dgram.createSocket('udp4');
+		for (const size of [1, 1000, 50000])
+			console.log(await talk(one, Buffer.alloc(size, 'x'), port('udp'), '127.0.0.1'));
+		console.log(await talk(one, [Buffer.from('two '), Buffer.from('parts')], port('udp'), 'localhost'));
+		one.close();
+		const peer = dgram.createSocket('udp4');
+		await new Promise((done) => peer.connect(port('udp'), '127.0.0.1', done));
+		console.log(await talk(peer, 'connected'), peer.remoteAddress().port === port('udp'));
+		peer.disconnect();
+		console.log(await talk(peer, 'disconnected', port('udp'), '127.0.0.1'));
+		peer.close();
+		const nobody = dgram.createSocket('udp4');
+		await new Promise((done) => nobody.connect(port('closed'), '127.0.0.1', done));
+		console.log(await talk(nobody, 'x'));
+		nobody.close();
+	},
+	async udp_other() {
+		const one = dgram.createSocket('udp4');
+		await new Promise((done, fail) => one.send('x', port('silent'), '127.0.0.1', (error) => error ? fail(error) : done()));
+		one.close();
+	},
+	async serve() {
+		// A server and its own client: TCP, HTTP and UDP on ports that the kernel chose.
+		const server = http.createServer((question, answer) => answer.end(question.url)).listen(0, '127.0.0.1');
+		await new Promise((done) => server.once('listening', done));
+		process.env.own = server.address().port;
+		console.log(await Promise.all(Array.from(Array(20), (_, i) => fetchFrom('own', `/${i}`))));
+		server.close();
+		const one = dgram.createSocket('udp4');
+		one.on('message', (data, from) => data.toString() === 'ping' ? one.send('pong', from.port, from.address) : one.close());
+		await new Promise((done) => one.bind(0, '127.0.0.1', done));
+		const two = dgram.createSocket('udp4');
+		two.send('ping', one.address().port, '127.0.0.1');
+		console.log(await new Promise((done) => two.on('message', (data) => done(data.toString()))));
+		two.send('end', one.address().port, '127.0.0.1', () => two.close());
 	},
 	async worker() {
 		const one = (number) => new Promise((done, fail) => {

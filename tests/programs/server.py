@@ -2,10 +2,12 @@
 `name=value` a line, and lives until it is killed.
 
     http4, http6, other   the same files; `other` is for rules that leave it out. PUT answers with a digest
+    any                   the same on every IPv4 address of this host
     echo                  sends back what it gets
     stuck                 its queue is full: a connect neither succeeds nor fails
     closed                bound, never listening: refused for sure, and nobody else can get the port
     unix, abstract        an echo each, by path and by abstract name
+    udp, udp6, silent     UDP: an echo each, and one that never answers
 """
 import hashlib
 import http.server
@@ -78,6 +80,19 @@ def listening(family, address, backlog=128):
     return listener
 
 
+def udp(family, host):
+    one = socket.socket(family, socket.SOCK_DGRAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    one.bind((host, 0))
+    return one
+
+
+def udp_echo(one):
+    while True:
+        data, peer = one.recvfrom(65536)
+        one.sendto(data, peer)
+
+
 def start(target, *args):
     threading.Thread(target=target, args=args, daemon=True).start()
 
@@ -86,9 +101,11 @@ def say(name, value):
     print(f"{name}={value}", flush=True)
 
 
-for name, server in ("http4", Server), ("http6", Server6), ("other", Server):
+for name, server, host in (
+    ("http4", Server, "127.0.0.1"), ("http6", Server6, "::1"), ("other", Server, "127.0.0.1"), ("any", Server, "0.0.0.0"),
+):
     try:
-        httpd = server(("::1" if server is Server6 else "127.0.0.1", 0), Handler)
+        httpd = server((host, 0), Handler)
     except OSError:
         say(name, "")
         continue
@@ -116,6 +133,18 @@ say("unix", unix_path)
 abstract = f"sluice-live-programs-{os.getpid()}"
 start(echo_serve, listening(socket.AF_UNIX, "\0" + abstract))
 say("abstract", abstract)
+
+udp4 = udp(socket.AF_INET, "127.0.0.1")
+start(udp_echo, udp4)
+say("udp", udp4.getsockname()[1])
+try:
+    udp6 = udp(socket.AF_INET6, "::1")
+    start(udp_echo, udp6)
+    say("udp6", udp6.getsockname()[1])
+except OSError:
+    say("udp6", "")
+silent = udp(socket.AF_INET, "127.0.0.1")
+say("silent", silent.getsockname()[1])
 
 say("ready", "yes")
 while True:
