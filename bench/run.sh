@@ -29,9 +29,11 @@ printf '%s, %s CPUs, Linux %s, load %s\n\n' "$(sed -n 's/^model name[^:]*: //p' 
 	"$(nproc)" "$(uname -r)" "$(cut -d ' ' -f 1-3 /proc/loadavg)"
 printf '%-46s %10s %10s %10s  %-18s %-14s %s\n' what bare floor sluice ratio target 'met?'
 run bench_connect || failed=1
+run bench_send || failed=1
 run bench_syscall || failed=1
 run bench_spawn "$B/sluice" || failed=1
 run bench_confine || failed=1
 run bench_table | table_rows || failed=1
+timeout -k 5 90 ./bench/bench_servers.sh "$B/sluice" || failed=1
 printf '\nload afterwards: %s\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
 exit "$failed"
