@@ -546,6 +546,19 @@ static void a_terminal_interrupts_the_command_once(void **state)
 	}
 }
 
+/* Once more where it was lost: sluice sends the command on when it goes on itself, and one that comes before that is
+ * undone by it, as two keys in one moment are at any terminal. */
+static int terminal_stop(struct terminal *terminal)
+{
+	int status = -1;
+
+	for (int tries = 0; tries < 3 && status == -1; tries++) {
+		assert_int_equal(write(terminal->master, "\032", 1), 1);
+		status = number_within(terminal->statuses, 5000);
+	}
+	return status;
+}
+
 static void a_terminal_stops_and_continues_the_command(void **state)
 {
 	(void)state;
@@ -558,10 +571,8 @@ static void a_terminal_stops_and_continues_the_command(void **state)
 		assert_int_equal(seen_within(terminal.master, "\n", 1, 10000, text, sizeof(text)), 1);
 		command = atoi(strstr(text, "ready ") + 6);
 		for (int times = 1; times <= 3; times++) {
-			int status;
+			int status = terminal_stop(&terminal);
 
-			assert_int_equal(write(terminal.master, "\032", 1), 1);
-			status = number_within(terminal.statuses, 5000);
 			assert_true(status != -1 && WIFSTOPPED(status));
 			assert_true(state_becomes(command, true));
 			assert_true(state_becomes(terminal.job, true));
