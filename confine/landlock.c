@@ -10,64 +10,20 @@
 #include <unistd.h>
 
 #include "confine/confine.h"
+#include "confine/object.h"
 #include "core/error.h"
 #include "core/fd.h"
 
-struct place { /* which directory: a name is one of many */
-	uint64_t mount, inode;
-	uint32_t major, minor;
-};
-
-static int place_at(int directory, const char *path, struct place *place)
+static bool grants_write(const struct object *directory, const void *context)
 {
-	struct statx status;
-
-	if (statx(directory, path, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &status) < 0)
-		return -errno;
-	*place =
-		(struct place){status.stx_mnt_id, status.stx_ino, status.stx_dev_major, status.stx_dev_minor};
-	return 0;
-}
-
-static bool place_is(const struct place *left, const struct place *right)
-{
-	return left->inode == right->inode && left->major == right->major && left->minor == right->minor;
-}
-
-static bool grants_write(const struct plan *plan, const struct place *place)
-{
-	struct place granted;
+	const struct plan *plan = context;
+	struct object granted;
 
 	for (size_t i = 0; i < plan->grant_count; i++)
 		if (plan->grants[i].access == FS_WRITE_ACCESS &&
-		    place_at(AT_FDCWD, plan->grants[i].path, &granted) == 0 && place_is(&granted, place))
+		    object_of(plan->grants[i].path, &granted) == 0 && object_is(&granted, directory))
 			return true;
 	return false;
-}
-
-/* At or below a directory that may be written? 1, 0, -errno. */
-static int is_writable(const struct plan *plan, int directory)
-{
-	enum { STEPS_MAX = 256 };
-	cleanup_fd int held = -1;
-	struct place here, above;
-	int at = directory, r = place_at(at, "", &here);
-
-	for (int i = 0; r == 0 && i < STEPS_MAX; i++) {
-		int up;
-
-		if (grants_write(plan, &here))
-			return 1;
-		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		fd_close(&held);
-		at = held = up;
-		if (up < 0 || (r = place_at(up, "", &above)) < 0)
-			return -errno;
-		if (place_is(&above, &here) && above.mount == here.mount)
-			return 0;
-		here = above;
-	}
-	return r < 0 ? r : -ENAMETOOLONG;
 }
 
 /* The directory in front of `rest`, which is the end of `path`. */
@@ -101,7 +57,7 @@ static int writable_open(const struct plan *plan, const char *path, const char *
 
 	for (; *at != '\0'; at += strcspn(at, "/"), at += strspn(at, "/")) {
 		cleanup_fd int directory = directory_open(path, at);
-		int r = directory < 0 ? directory : is_writable(plan, directory);
+		int r = directory < 0 ? directory : object_climb(directory, grants_write, plan);
 
 		*rest = at;
 		if (r != 0)

@@ -19,14 +19,21 @@ int port_set_add(struct port_set *set, uint16_t low, uint16_t high)
 	return 0;
 }
 
-/* All of `from` or nothing: what was there before stays in both cases. */
-int port_set_copy(struct port_set *to, const struct port_set *from)
+int port_set_append(struct port_set *to, const struct port_set *from)
 {
-	size_t count = to->count;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < from->count; i++)
 		r = port_set_add(to, from->ranges[i].low, from->ranges[i].high);
+	return r;
+}
+
+/* All of `from` or nothing: what was there before stays in both cases. */
+int port_set_copy(struct port_set *to, const struct port_set *from)
+{
+	size_t count = to->count;
+	int r = port_set_append(to, from);
+
 	if (r < 0)
 		to->count = count;
 	else

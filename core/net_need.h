@@ -17,6 +17,8 @@ struct port_set {
 };
 
 int port_set_add(struct port_set *set, uint16_t low, uint16_t high); /* -ENOMEM */
+int port_set_append(struct port_set *to,
+                    const struct port_set *from); /* for many, before normalizing; -ENOMEM */
 int port_set_copy(struct port_set *to, const struct port_set *from); /* appends and normalizes; -ENOMEM */
 int port_set_subtract(struct port_set *set, const struct port_set *less); /* normalized ones; -ENOMEM */
 void port_set_normalize(struct port_set *set);

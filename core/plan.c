@@ -247,8 +247,6 @@ static int plan_network(struct plan *plan, const struct plan_net *net, const str
 	bool has_ports = kernel->landlock_abi >= SL_ABI_NET;
 	int r = 0;
 
-	plan->reason = plan_supervision(net, kernel);
-	plan->supervised = plan->reason != NULL;
 	plan->unix_continue = net->unix_sockets.any && !unix_is_judged(net, kernel);
 	if (has_ports && net->out->extent[NET_TCP] != NET_ALL)
 		plan->handled_net |= LANDLOCK_ACCESS_NET_CONNECT_TCP;
@@ -517,6 +515,8 @@ int plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net
 	    (reason != NULL && (r = gate_check(reason, kernel, mode, error)) < 0) ||
 	    (r = nested_check(net, kernel, error)) < 0)
 		return r;
+	plan->supervised = reason != NULL;
+	plan->reason = reason;
 	if ((r = plan_fill(plan, policy, net, kernel, error)) < 0)
 		plan_clear(plan);
 	return r;

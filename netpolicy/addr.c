@@ -25,6 +25,12 @@ bool addr_is_unspecified(const struct net_addr *addr)
 	return memcmp(addr->bytes, zero, sizeof(zero)) == 0;
 }
 
+bool addr_equal(const struct net_addr *a, const struct net_addr *b)
+{
+	return a->family == b->family && a->scope == b->scope &&
+	       memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
 bool addr_is_link_local(const struct net_addr *addr)
 {
 	if (addr->family != AF_INET6)

@@ -7,7 +7,6 @@
 #define ADDR_TEXT 64 /* the longest address with "%4294967295" is 56 bytes and a NUL */
 
 unsigned addr_bits(const struct net_addr *addr); /* 32 or 128 */
-bool addr_is_unspecified(const struct net_addr *addr);
 
 /* Of the same family, and the same in the first `prefix` bits. */
 bool addr_is_in(const struct net_addr *addr, const struct net_addr *base, unsigned prefix);
@@ -15,9 +14,6 @@ bool addr_is_in(const struct net_addr *addr, const struct net_addr *base, unsign
 /* fe80::/10, and multicast of interface-local and link-local scope: the addresses that mean nothing without an
  * interface. */
 bool addr_is_link_local(const struct net_addr *addr);
-
-/* ::ffff:a.b.c.d becomes IPv4, and the scope is kept for link-local only. */
-void addr_make_canonical(struct net_addr *addr);
 
 extern const uint8_t addr_mapped_prefix[12];
 

@@ -47,16 +47,6 @@ static int cell_compare(const void *left, const void *right)
 	return order;
 }
 
-/* Not normalized: many rules may add to one target. */
-static int ports_append(struct port_set *ports, const struct port_set *more)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < more->count; i++)
-		r = port_set_add(ports, more->ranges[i].low, more->ranges[i].high);
-	return r;
-}
-
 int cells_merge(struct cells *cells)
 {
 	struct cell *items = cells->items;
@@ -68,7 +58,7 @@ int cells_merge(struct cells *cells)
 	qsort(items, cells->count, sizeof(*items), cell_compare);
 	for (size_t i = 0; r == 0 && i < cells->count; i++) {
 		if (used > 0 && cell_compare(&items[used - 1], &items[i]) == 0) {
-			r = ports_append(&items[used - 1].ports, &items[i].ports);
+			r = port_set_append(&items[used - 1].ports, &items[i].ports);
 			port_set_clear(&items[i].ports);
 		} else if (used++ != i) {
 			items[used - 1] = items[i];

@@ -3,10 +3,10 @@
 #include "netpolicy/dns.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
+#include "core/parse.h"
 #include "netpolicy/addr.h"
 
 enum {
@@ -515,20 +515,6 @@ static int server_error(const char *key, const char *text, const char *expected,
 	return error_set(error, -EINVAL, "%s \"%.100s\": %s", key, text, expected);
 }
 
-static int port_parse(const char *text, uint16_t *port)
-{
-	char *end;
-	unsigned long value;
-
-	if (text[0] < '0' || text[0] > '9')
-		return -EINVAL;
-	value = strtoul(text, &end, 10);
-	if (*end != '\0' || value == 0 || value > UINT16_MAX)
-		return -EINVAL;
-	*port = (uint16_t)value;
-	return 0;
-}
-
 /* *port points to the text behind the address, or is NULL; `address` is cut there. */
 static bool server_split(char *address, char **start, char **port)
 {
@@ -553,6 +539,7 @@ int dns_server_parse(const char *key, const char *text, struct net_endpoint *ser
 {
 	static const char expected[] = "expected ADDRESS or ADDRESS:PORT, an IPv6 address in brackets";
 	char copy[ADDR_TEXT + 16], *start, *port;
+	uint64_t number;
 	unsigned prefix;
 	int r;
 
@@ -562,8 +549,10 @@ int dns_server_parse(const char *key, const char *text, struct net_endpoint *ser
 	strcpy(copy, text);
 	if (!server_split(copy, &start, &port) || strchr(start, '/') != NULL)
 		return server_error(key, text, expected, error);
-	if (port != NULL && port_parse(port, &server->port) < 0)
+	if (port != NULL && number_parse(port, 1, UINT16_MAX, &number) < 0)
 		return server_error(key, text, "the port must be 1 to 65535", error);
+	if (port != NULL)
+		server->port = (uint16_t)number;
 	if ((r = cidr_parse(start, &server->addr, &prefix)) == -ENODEV)
 		return server_error(key, text, "no such interface", error);
 	if (r < 0)

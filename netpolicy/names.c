@@ -150,8 +150,7 @@ static int answer_check(const char *name, const struct net_addr *addr, bool publ
 static void name_add_address(struct name *name, const struct net_addr *addr)
 {
 	for (size_t i = 0; i < name->count; i++)
-		if (name->addrs[i].family == addr->family &&
-		    memcmp(name->addrs[i].bytes, addr->bytes, sizeof(addr->bytes)) == 0)
+		if (addr_equal(&name->addrs[i], addr))
 			return;
 	name->addrs[name->count++] = *addr;
 }

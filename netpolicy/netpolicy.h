@@ -20,6 +20,11 @@ struct net_addr {
 	uint32_t scope;
 };
 
+/* ::ffff:a.b.c.d becomes IPv4, and the scope is kept for link-local only. */
+void addr_make_canonical(struct net_addr *addr);
+bool addr_equal(const struct net_addr *a, const struct net_addr *b); /* canonical ones */
+bool addr_is_unspecified(const struct net_addr *addr);
+
 struct net_endpoint {
 	struct net_addr addr;
 	uint16_t port;     /* host byte order; means nothing to ICMP */

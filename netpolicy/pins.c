@@ -1,7 +1,6 @@
 /* Pins: what open names were found to have, while running. The table stays as it was compiled; a pin points to its
  * name, and that says protocols and ports. */
 #include <errno.h>
-#include <string.h>
 
 #include "netpolicy/table.h"
 
@@ -21,11 +20,6 @@ enum net_name net_table_name(const struct net_table *table, const char *name, co
 	if (found == NULL)
 		return NET_NAME_UNKNOWN;
 	return name_is_open(table, found) ? NET_NAME_OPEN : NET_NAME_PINNED;
-}
-
-static bool addr_equal(const struct net_addr *a, const struct net_addr *b)
-{
-	return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
 /* The pin of this address and rule; else a free one; else the one that would end first. Who fills them all loses what it

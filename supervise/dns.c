@@ -13,20 +13,12 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "core/fd.h"
+#include "supervise/gate.h"
 
 /* Of one socket before the others on the loop get their turn. */
 enum { MESSAGES_PER_TURN = 32 };
-
-static int64_t seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
 
 /* Answering. */
 
@@ -73,7 +65,7 @@ static int socket_renew(struct dns_socket *socket)
 
 static bool ask_is_due(struct dns *dns)
 {
-	int64_t now = seconds_now();
+	int64_t now = gate_seconds();
 
 	if (now != dns->second)
 		dns->asks = 0;
@@ -158,7 +150,7 @@ static uint32_t ttl_clamp(uint32_t ttl)
 /* The addresses that the rules let in are moved to the front. */
 static void reply_pin(struct dns *dns, const char *name, struct dns_reply *reply)
 {
-	int64_t expires = seconds_now() + ttl_clamp(reply->ttl) + DNS_GRACE_SECONDS;
+	int64_t expires = gate_seconds() + ttl_clamp(reply->ttl) + DNS_GRACE_SECONDS;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < reply->count; i++)
@@ -395,7 +387,7 @@ void dns_watch(struct dns *dns, struct ev_loop *loop, int others)
 bool dns_takes(const struct dns *dns, enum net_protocol protocol, const struct net_endpoint *endpoint)
 {
 	return dns != NULL && protocol == NET_UDP && endpoint->port == DNS_PORT &&
-	       !net_decide(dns->table, dns->pins, seconds_now(), protocol, endpoint);
+	       !net_decide(dns->table, dns->pins, gate_seconds(), protocol, endpoint);
 }
 
 socklen_t dns_address(const struct dns *dns, const struct net_endpoint *endpoint, int family,

@@ -223,6 +223,7 @@ int socket_kind(int socket, struct socket_kind *kind); /* 0, -ENOTSOCK, -EBADF *
 bool socket_is_tcp(const struct socket_kind *kind);
 int socket_protocol(const struct socket_kind *kind); /* enum net_protocol, or -1: no rule can name it */
 bool socket_is_writable(int socket);                 /* now */
+bool socket_waits(int socket);      /* not O_NONBLOCK: a call on it waits, if nothing else forbids */
 bool socket_has_failed(int socket); /* an error waits to be told: asking for it would be telling */
 int socket_tcp_state(int socket);   /* TCP_CLOSE, TCP_SYN_SENT, ...: tcp(7), TCP_INFO */
 

@@ -13,13 +13,6 @@ static int flags_of(const struct call *call)
 	return call->number == SYS_accept4 ? (int)call->args[3] : 0;
 }
 
-static bool caller_waits(int socket)
-{
-	int status = fcntl(socket, F_GETFL);
-
-	return status >= 0 && !(status & O_NONBLOCK);
-}
-
 static void peer_show(struct gate *gate, struct sockaddr_storage *address, size_t size)
 {
 	struct net_addr addr;
@@ -51,7 +44,7 @@ struct verdict accept_again(struct gate *gate, const struct call *call, int sock
 	int flags = flags_of(call),
 	    fd = accept_for(gate, call, socket, &address, &size, flags | SOCK_CLOEXEC), r;
 
-	if ((fd == -EINTR || fd == -EAGAIN) && caller_waits(socket))
+	if ((fd == -EINTR || fd == -EAGAIN) && socket_waits(socket))
 		return (struct verdict){.kind = VERDICT_LATER};
 	if (fd == -EINTR)
 		return verdict_errno(-EAGAIN);

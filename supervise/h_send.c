@@ -10,7 +10,6 @@
  * it has gone. A stream goes in pieces; a datagram is one piece or EMSGSIZE.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -25,9 +24,7 @@ enum { SINGLES_PER_TURN = 16 };
 
 static bool caller_waits(const struct sending *sending, int flags)
 {
-	int status = flags & MSG_DONTWAIT ? O_NONBLOCK : fcntl(sending->socket, F_GETFL);
-
-	return status >= 0 && !(status & O_NONBLOCK);
+	return !(flags & MSG_DONTWAIT) && socket_waits(sending->socket);
 }
 
 static struct verdict single_try(struct sending *sending, const struct wanted *wanted,

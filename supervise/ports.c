@@ -2,26 +2,12 @@
 #include "supervise/ports.h"
 
 #include <stddef.h>
-#include <string.h>
 #include <sys/socket.h>
-
-static bool addr_is_any(const struct net_addr *addr)
-{
-	static const uint8_t zero[sizeof(addr->bytes)];
-
-	return memcmp(addr->bytes, zero, sizeof(zero)) == 0;
-}
-
-static bool addr_equal(const struct net_addr *a, const struct net_addr *b)
-{
-	return a->family == b->family && a->scope == b->scope &&
-	       memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
 
 /* Does a socket at `place` get what is for `addr`? */
 static bool place_covers(const struct port_place *place, const struct net_addr *addr)
 {
-	if (!addr_is_any(&place->addr))
+	if (!addr_is_unspecified(&place->addr))
 		return addr_equal(&place->addr, addr);
 	return place->addr.family == addr->family || place->dual;
 }
@@ -54,7 +40,7 @@ struct port_entry *ports_reached(struct port_map *map, enum net_protocol protoco
 		if (!entry_is_live(entry) || entry->place.protocol != protocol || entry->place.port != port ||
 		    !place_covers(&entry->place, addr))
 			continue;
-		if (!addr_is_any(&entry->place.addr))
+		if (!addr_is_unspecified(&entry->place.addr))
 			return entry;
 		/* Of two that take any address, the one of the family itself. */
 		if (found == NULL || entry->place.addr.family == addr->family)

@@ -200,7 +200,6 @@ int prepare_objects(struct prepared *prepared, const sl_policy *policy, sl_error
 	prepared->rules.unix_grants = prepared->unix_grants;
 	prepared->rules.ruleset = prepared->ruleset;
 	return 0;
-	return 0;
 }
 
 int prepare_walls(struct prepared *prepared, pid_t gate, sl_error *error)

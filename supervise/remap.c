@@ -20,24 +20,6 @@ enum { SOCKETS_MAX = 256 }; /* of one entry: what a look costs grows with them *
 
 /* ---- addresses ---- */
 
-static void addr_of_v4(const void *bytes, struct net_addr *addr)
-{
-	*addr = (struct net_addr){.family = AF_INET};
-	memcpy(addr->bytes, bytes, 4);
-}
-
-static void addr_of_v6(const struct sockaddr_in6 *in6, struct net_addr *addr)
-{
-	if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-		addr_of_v4(in6->sin6_addr.s6_addr + 12, addr);
-		return;
-	}
-	*addr = (struct net_addr){.family = AF_INET6};
-	memcpy(addr->bytes, &in6->sin6_addr, 16);
-	if (IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
-		addr->scope = in6->sin6_scope_id;
-}
-
 bool remap_address(const struct sockaddr_storage *address, size_t size, struct net_addr *addr, uint16_t *port)
 {
 	struct sockaddr_in in;
@@ -45,10 +27,13 @@ bool remap_address(const struct sockaddr_storage *address, size_t size, struct n
 
 	if (address->ss_family == AF_INET && size >= sizeof(in)) {
 		memcpy(&in, address, sizeof(in));
-		addr_of_v4(&in.sin_addr, addr);
+		*addr = (struct net_addr){.family = AF_INET};
+		memcpy(addr->bytes, &in.sin_addr, sizeof(in.sin_addr));
 	} else if (address->ss_family == AF_INET6 && size >= offsetof(struct sockaddr_in6, sin6_scope_id)) {
 		memcpy(&in6, address, size < sizeof(in6) ? size : sizeof(in6));
-		addr_of_v6(&in6, addr);
+		*addr = (struct net_addr){.family = AF_INET6, .scope = in6.sin6_scope_id};
+		memcpy(addr->bytes, &in6.sin6_addr, sizeof(in6.sin6_addr));
+		addr_make_canonical(addr);
 	} else {
 		return false;
 	}

@@ -1,6 +1,7 @@
 /* What a duplicated socket is. Asked of the duplicate: the number in the target's table may mean another file
  * by now. socket(7), SO_DOMAIN and its kin. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -69,4 +70,11 @@ int socket_tcp_state(int socket)
 
 	getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size);
 	return info.tcpi_state;
+}
+
+bool socket_waits(int socket)
+{
+	int status = fcntl(socket, F_GETFL);
+
+	return status >= 0 && !(status & O_NONBLOCK);
 }

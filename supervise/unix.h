@@ -11,16 +11,9 @@
 #include <limits.h>
 #include <sys/un.h>
 
+#include "confine/object.h"
 #include "core/plan.h"
 #include "supervise/gate.h"
-
-/* What a descriptor or a name is: stable for as long as somebody holds it open. */
-struct object {
-	uint64_t device, inode, mount;
-	uint16_t mode;
-};
-int object_at(int directory, const char *name, struct object *object); /* name "": the descriptor itself */
-bool object_is(const struct object *left, const struct object *right); /* the mount does not count */
 
 /* grants */
 enum { UNIX_GRANTS_MAX = 64 };

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "confine/confine.h"
@@ -20,28 +19,6 @@
 #include "supervise/unix.h"
 
 static const char key[] = "net-allow-unix";
-
-/* STATX_MNT_ID: Linux 5.8. DONT_SYNC: no server far away is asked, and the numbers do not change. */
-int object_at(int directory, const char *name, struct object *object)
-{
-	struct statx status;
-	int flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
-
-	if (statx(directory, name, flags, STATX_TYPE | STATX_INO | STATX_MNT_ID, &status) < 0)
-		return -errno;
-	*object = (struct object){
-		.device = makedev(status.stx_dev_major, status.stx_dev_minor),
-		.inode = status.stx_ino,
-		.mount = status.stx_mnt_id,
-		.mode = status.stx_mode,
-	};
-	return 0;
-}
-
-bool object_is(const struct object *left, const struct object *right)
-{
-	return left->device == right->device && left->inode == right->inode;
-}
 
 /* Where a descriptor's object is: directory and name, as the kernel shows them. The directory is opened again, and it
  * counts only if the name in it is that object. */
@@ -250,12 +227,19 @@ static bool granted_as_file(const struct unix_grants *grants, int type, const st
 	return false;
 }
 
-static bool granted_as_directory(const struct unix_grants *grants, int type, const struct object *directory)
-{
-	for (size_t i = 0; i < grants->count; i++) {
-		const struct unix_grant *grant = &grants->items[i];
+struct wanted_directory {
+	const struct unix_grants *grants;
+	int type;
+};
 
-		if (grant->directory >= 0 && grant->name[0] == '\0' && grant_has_type(grant, type) &&
+static bool granted_as_directory(const struct object *directory, const void *context)
+{
+	const struct wanted_directory *wanted = context;
+
+	for (size_t i = 0; i < wanted->grants->count; i++) {
+		const struct unix_grant *grant = &wanted->grants->items[i];
+
+		if (grant->directory >= 0 && grant->name[0] == '\0' && grant_has_type(grant, wanted->type) &&
 		    object_is(&grant->object, directory))
 			return true;
 	}
@@ -266,28 +250,9 @@ static bool granted_as_directory(const struct unix_grants *grants, int type, con
  * somebody must be able to write below the granted one, and whatever is there is granted. */
 static bool granted_from_above(const struct unix_grants *grants, int type, int parent)
 {
-	enum { STEPS_MAX = 256 };
-	struct object here, above;
-	cleanup_fd int held = -1;
-	int at = parent;
+	struct wanted_directory wanted = {grants, type};
 
-	if (object_at(at, "", &here) < 0)
-		return false;
-	for (int i = 0; i < STEPS_MAX; i++) {
-		int up;
-
-		if (granted_as_directory(grants, type, &here))
-			return true;
-		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		fd_close(&held);
-		at = held = up;
-		/* Above the top is the top itself. */
-		if (up < 0 || object_at(up, "", &above) < 0 ||
-		    (object_is(&above, &here) && above.mount == here.mount))
-			return false;
-		here = above;
-	}
-	return false;
+	return object_climb(parent, granted_as_directory, &wanted) > 0;
 }
 
 bool unix_grants_path(const struct unix_grants *grants, int type, const struct object *object, int parent)
