@@ -8,7 +8,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -316,26 +315,6 @@ static void a_denied_address_cannot_be_reached_through_a_translator(void **state
 }
 
 /* N05 */
-static bool link_local_find(char *text, size_t size, unsigned *interface)
-{
-	struct ifaddrs *all, *at;
-	bool found = false;
-
-	if (getifaddrs(&all) < 0)
-		return false;
-	for (at = all; at != NULL && !found; at = at->ifa_next) {
-		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)at->ifa_addr;
-
-		if (v6 == NULL || v6->sin6_family != AF_INET6 || !IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr))
-			continue;
-		inet_ntop(AF_INET6, &v6->sin6_addr, text, (socklen_t)size);
-		*interface = if_nametoindex(at->ifa_name);
-		found = true;
-	}
-	freeifaddrs(all);
-	return found;
-}
-
 static int elsewhere_try(void *context)
 {
 	struct sockaddr_storage address;
@@ -364,13 +343,6 @@ static void link_local_addresses_need_their_interface(void **state)
 }
 
 /* ---- connected sockets ---- */
-
-static int unspec(int fd, socklen_t size)
-{
-	struct sockaddr_storage nothing = {.ss_family = AF_UNSPEC};
-
-	return connect(fd, (struct sockaddr *)&nothing, size) < 0 ? errno : 0;
-}
 
 static socklen_t loopback_at(int which, struct sockaddr_storage *address)
 {
@@ -404,7 +376,7 @@ static int dissolved_then_elsewhere(void *context)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	loopback_at(FORBIDDEN, &forbidden);
-	if (connect(fd, (struct sockaddr *)&allowed, size) < 0 || unspec(fd, 16) != 0 ||
+	if (connect(fd, (struct sockaddr *)&allowed, size) < 0 || disconnect_try(fd, 16) != 0 ||
 	    send(fd, "x", 1, 0) != -1 || errno != EDESTADDRREQ)
 		return EPROTO;
 	return send_by(fd, by, &forbidden, size, 0);
@@ -529,7 +501,7 @@ static const struct control controls[] = {
 	/* Nobody knows these. */
 	{AF_INET, IPPROTO_IP, 250, &one, sizeof(one), "an unknown message of IP", EPERM, CONTROL_NONE, false},
 	{AF_INET, SOL_SOCKET, 250, &one, sizeof(one), "an unknown message", EINVAL, CONTROL_NONE, false},
-	{AF_INET, 250, 1, &one, sizeof(one), "an unknown level", EINVAL, CONTROL_NONE, false},
+	{AF_INET, 250, 1, &one, sizeof(one), "an unknown level", EINVAL, CONTROL_BOTH, false},
 	/* Ordinary ones stay. */
 	{AF_INET, IPPROTO_IP, IP_TTL, &hops, sizeof(hops), "IP_TTL", 0, CONTROL_BOTH, false},
 	{AF_INET, IPPROTO_IP, IP_TOS, &zero, sizeof(zero), "IP_TOS", 0, CONTROL_BOTH, false},
@@ -604,7 +576,7 @@ static const struct option options[] = {
 	{AF_INET6, IPPROTO_IPV6, 76, &zero, 4, "IPV6_UNICAST_IF", EPERM, CONTROL_BOTH},
 	{AF_INET6, IPPROTO_IPV6, IPV6_PKTINFO, &interface6, sizeof(interface6), "IPV6_PKTINFO, sticky", EPERM,
          CONTROL_BOTH},
-	{AF_INET, IPPROTO_UDP, 100, &(const int){1}, 4, "UDP_ENCAP", EPERM, CONTROL_NONE},
+	{AF_INET, IPPROTO_UDP, 100, &(const int){2}, 4, "UDP_ENCAP", EPERM, CONTROL_BOTH},
 	/* Ordinary ones stay. */
 	{AF_INET, SOL_SOCKET, SO_BROADCAST, &one, 4, "SO_BROADCAST", 0, CONTROL_BOTH},
 	{AF_INET, IPPROTO_IP, IP_PKTINFO, &one, 4, "IP_PKTINFO, to be told", 0, CONTROL_BOTH},

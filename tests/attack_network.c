@@ -8,11 +8,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -149,28 +147,7 @@ static void addresses_of_others_are_refused(void **state)
 	assert_int_equal(wrong, 0);
 }
 
-/* N05: an interface's own link-local address reaches our listener bare. */
-static bool link_local_find(char *text, size_t size, unsigned *interface)
-{
-	struct ifaddrs *all, *at;
-	bool found = false;
-
-	if (getifaddrs(&all) < 0)
-		return false;
-	for (at = all; at != NULL && !found; at = at->ifa_next) {
-		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)at->ifa_addr;
-
-		if (v6 == NULL || v6->sin6_family != AF_INET6 || !IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr))
-			continue;
-		inet_ntop(AF_INET6, &v6->sin6_addr, text, (socklen_t)size);
-		*interface = if_nametoindex(at->ifa_name);
-		found = true;
-	}
-	freeifaddrs(all);
-	return found;
-}
-
-/* The interface by its number: a confined process cannot ask for names. */
+/* N05: an interface's own link-local address reaches our listener bare. The interface by its number: a confined process cannot ask for names. */
 static void link_local_addresses_need_their_interface(void **state)
 {
 	char address[INET6_ADDRSTRLEN], here[128], elsewhere[128], rule[192];
@@ -191,13 +168,6 @@ static void link_local_addresses_need_their_interface(void **state)
 
 /* N07 */
 
-static int unspec(int fd, socklen_t size)
-{
-	struct sockaddr_storage nothing = {.ss_family = AF_UNSPEC};
-
-	return connect(fd, (struct sockaddr *)&nothing, size) < 0 ? errno : 0;
-}
-
 static int connect_to(int fd, uint16_t port)
 {
 	struct sockaddr_storage address;
@@ -211,7 +181,7 @@ static int dissolve_and_go_elsewhere(void *context)
 	socklen_t size = *(socklen_t *)context;
 	int fd = socket(AF_INET, SOCK_STREAM, 0), result;
 
-	if (connect_to(fd, port_allowed) != 0 || unspec(fd, size) != 0)
+	if (connect_to(fd, port_allowed) != 0 || disconnect_try(fd, size) != 0)
 		return EPROTO;
 	result = connect_to(fd, port_forbidden);
 	if (result != 0 && connect_to(fd, port_allowed) != 0)
@@ -323,7 +293,7 @@ static int deferred_then_renamed(void *context)
 	if (connect_to(fd, port_allowed) != 0)
 		return EPROTO;
 	sendto(fd, "x", 1, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
-	unspec(fd, 16);
+	disconnect_try(fd, 16);
 	sendto(fd, "x", 1, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
 	return 0;
 }
@@ -513,9 +483,10 @@ struct option {
 static int option_try(void *context)
 {
 	const struct option *option = context;
-	int fd = socket(option->domain, SOCK_STREAM, 0);
+	int fd = socket(option->domain, SOCK_STREAM, 0), shared = 1;
 
-	if (fd < 0)
+	/* Programs that choose among the sockets of a port need one that shares it. */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, sizeof(shared)) < 0)
 		return errno;
 	return result_of(
 		syscall(SYS_setsockopt, fd, option->level, option->name, option->value, option->size));
@@ -541,7 +512,7 @@ static const struct option options[] = {
          EPERM, CONTROL_ROOT},
 	{AF_INET, SOL_SOCKET, SO_ATTACH_BPF, &zero, 4, "SO_ATTACH_BPF", EPERM, CONTROL_NONE},
 	{AF_INET, SOL_SOCKET, 51, &packet_filter, sizeof(packet_filter), "SO_ATTACH_REUSEPORT_CBPF", EPERM,
-         CONTROL_NONE},
+         CONTROL_BOTH},
 	{AF_INET, SOL_SOCKET, 52, &zero, 4, "SO_ATTACH_REUSEPORT_EBPF", EPERM, CONTROL_NONE},
 	{AF_INET, IPPROTO_IP, IP_OPTIONS, source_route, sizeof(source_route), "IP_OPTIONS", EPERM,
          CONTROL_ROOT},
@@ -1090,7 +1061,7 @@ static int twice_run(void *context)
 	result_add(connect_to(fd, port_allowed));
 	result_add(connect_to(fd, port_allowed)); /* EISCONN */
 	result_add(connect_to(fd, port_forbidden));
-	result_add(unspec(fd, 16));
+	result_add(disconnect_try(fd, 16));
 	result_add(connect_to(fd, closed)); /* ECONNREFUSED */
 	result_add(socket_error(fd));
 	result_add(connect_to(fd, port_allowed));

@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -168,6 +170,13 @@ int accept_all(int listener)
 	return count;
 }
 
+int disconnect_try(int fd, socklen_t size)
+{
+	struct sockaddr_storage nothing = {.ss_family = AF_UNSPEC};
+
+	return connect(fd, (struct sockaddr *)&nothing, size) < 0 ? errno : 0;
+}
+
 int address_try(const struct sockaddr *address, socklen_t size)
 {
 	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), result;
@@ -177,6 +186,26 @@ int address_try(const struct sockaddr *address, socklen_t size)
 	result = connect(fd, address, size) < 0 ? errno : 0;
 	close(fd);
 	return result;
+}
+
+bool link_local_find(char *text, size_t size, unsigned *interface)
+{
+	struct ifaddrs *all, *at;
+	bool found = false;
+
+	if (getifaddrs(&all) < 0)
+		return false;
+	for (at = all; at != NULL && !found; at = at->ifa_next) {
+		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)at->ifa_addr;
+
+		if (v6 == NULL || v6->sin6_family != AF_INET6 || !IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr))
+			continue;
+		inet_ntop(AF_INET6, &v6->sin6_addr, text, (socklen_t)size);
+		*interface = if_nametoindex(at->ifa_name);
+		found = true;
+	}
+	freeifaddrs(all);
+	return found;
 }
 
 socklen_t address_read(const char *text, uint16_t port, struct sockaddr_storage *address)

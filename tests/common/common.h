@@ -55,9 +55,14 @@ int accept_all(int listener);
 /* A fresh socket, connected to the loopback of its family: 0 or a positive errno. */
 int tcp_try(int family, uint16_t port);
 int address_try(const struct sockaddr *address, socklen_t size);
+/* connect(2) with AF_UNSPEC in `size` bytes: 0 or a positive errno. */
+int disconnect_try(int fd, socklen_t size);
 
 /* "1.2.3.4", "::1", "fe80::1%2": the sockaddr and its size. */
 socklen_t address_read(const char *text, uint16_t port, struct sockaddr_storage *address);
+
+/* A link-local address of this host, as text without its interface. False: there is none. */
+bool link_local_find(char *text, size_t size, unsigned *interface);
 
 /* "tcp://127.0.0.1:PORT" and "tcp://[::1]:PORT" in one of eight static buffers. */
 const char *rule_for(int family, uint16_t port);
