@@ -1,6 +1,6 @@
 /* libsluice: confine a Linux program without root, containers or preloads.
  *
- * Every call returns 0 (or a count, pid or descriptor) on success and a negative errno on failure.
+ * Every call that returns int gives 0 (sl_port_mappings(): a count) on success and a negative errno on failure.
  * `error` is the caller's own buffer and may be NULL; on failure it holds the same code and one line
  * that names the key, path or feature at fault and what would cure it. Nothing is printed, and the
  * process never exits, on the library's account. See sluice(3), sluice-policy(5).
@@ -53,13 +53,13 @@ SL_EXPORT int sl_policy_explain(const sl_policy *policy, FILE *out, sl_error *er
 
 /* Lock the calling process in, for good: landlock(7), seccomp(2). Pid, parent, children, descriptors,
  * signal mask and dispositions, environment and stdio stay as they are. no_new_privs is set, a privileged
- * process loses the capabilities that lead around the walls (sluice-policy(5) lists what it keeps), and
+ * process loses the capabilities that lead around the walls (the README lists what it keeps), and
  * max-file-size lowers RLIMIT_FSIZE. Children that run already are not confined; those made later are.
  *
- * A policy with address rules needs a supervisor: one more process, in a session of its own, which wait(2)
- * shows only to who asks for __WALL or __WCLONE, and which ends with the last confined process.
+ * A policy that the kernel cannot enforce alone needs a supervisor: one more process, in a session of its own,
+ * which wait(2) shows only to who asks for __WALL or __WCLONE, and which ends with the last confined process.
  *
- * May be called again to narrow further, as long as that needs no second supervisor.
+ * May be called again to narrow further, as long as the second policy needs no supervisor.
  *
  * Nothing is confined, and nothing but no_new_privs may have changed, after these:
  *   -EINVAL     contradictory policy; the message says which keys
@@ -67,7 +67,8 @@ SL_EXPORT int sl_policy_explain(const sl_policy *policy, FILE *out, sl_error *er
  *   -ENOENT, -EACCES, -ELOOP, -EXDEV, ...  a path that cannot be opened, or that a symbolic link below an
  *               fs-write directory would choose; the message names it
  *   -ENOTSUP    this kernel lacks a protection that is wanted; the message names both
- *   -EBUSY      a second supervisor would be needed, or another program supervises this process
+ *   -EBUSY      a supervisor would be needed in a process that is confined already; TCP rules or binds by port
+ *               under a supervisor; or another program supervises this process
  *   -EPERM      the pre-flight found something that voids the walls: other threads that cannot be
  *               confined, a tracer, an io_uring or userfaultfd descriptor, with strict-fds any other
  *   -ENOMEM, -EMFILE, -EAGAIN, -EIO  resources, /proc
