@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
 # Real programs, confined as a user would, against the same bare: redis and nginx as servers, iperf3 as a client that
 # sends UDP. Rows of run.sh's table.
-# usage: bench_servers.sh SLUICE
+# usage: bench_servers.sh SLUICE BENCH_WALL
 #
 # Bare and confined run at once, each on a port of its own, and are asked in turn in short rounds; a ratio is the median
 # of the ratios of neighbouring rounds. Servers and clients have a CPU each where there are two. Each part ends with
 # its time; so a slow machine gets fewer rounds. On a busy one the CPU time that a server and its supervisor took for a
 # request says more than what was served in a second.
+#
+# nginx also runs behind one wall each, and behind the least that Landlock and a filter can be, made by hand
+# (bench_wall.c): what the kernel takes for these is no cost of Sluice's. Opening a file is where Landlock is asked, so
+# there are requests that open one, and others that do not.
 set -uo pipefail
 
 sluice=$(realpath "$1")
+wall=$(realpath "$2")
 programs=$(realpath "$(dirname "$0")/../tests/programs")
 top=$(mktemp -d)
 rounds_min=3
@@ -98,23 +103,35 @@ column() {
 	awk -v part="$3" '{ print $part }' "$top/$1.$2"
 }
 
-# ratio NAME LANE PART: over bare.
+# ratio NAME LANE PART UNDER: over the lane UNDER.
 ratio() {
-	paste <(column "$1" "$2" "$3") <(column "$1" bare "$3") | awk '$2 > 0 { print $1 / $2 }' | median
+	paste <(column "$1" "$2" "$3") <(column "$1" "$4" "$3") | awk '$2 > 0 { print $1 / $2 }' | median
 }
 
-# row WHAT NAME LANE PART UNIT [TARGET]: at least TARGET of bare.
-row() {
-	local bare confined over
+# cell NAME LANE PART UNIT: the median; no lane, no number.
+cell() {
+	[ -z "$2" ] && echo - && return
+	column "$1" "$2" "$3" | median | awk -v unit="$4" '{ printf "%.1f %s\n", $1, unit }'
+}
 
-	bare=$(column "$2" bare "$4" | median)
-	confined=$(column "$2" "$3" "$4" | median)
-	over=$(ratio "$2" "$3" "$4")
-	awk -v what="$1" -v bare="$bare" -v confined="$confined" -v over="$over" -v unit="$5" -v target="${6:-}" 'BEGIN {
-		printf "%-46s %10s %10s %10s  %-18s %-14s %s\n", what, sprintf("%.1f %s", bare, unit), "-",
-			sprintf("%.1f %s", confined, unit), (over == "") ? "-" : sprintf("%.3f of bare", over),
-			(target == "") ? "-" : ">= " target, (target == "") ? "-" : (over + 0 >= target + 0) ? "yes" : "no"
-	}'
+# line WHAT NAME PART UNIT BARE FLOOR SLUICE [TARGET]: the lanes of the three columns, "" for none. The ratio is that of
+# the last one to the first, and at least TARGET.
+line() {
+	local lanes=() lane over met=-
+
+	for lane in "${@:5:3}"; do
+		[ -z "$lane" ] || lanes+=("$lane")
+	done
+	over=$(ratio "$2" "${lanes[-1]}" "$3" "${lanes[0]}")
+	[ -z "${8:-}" ] || met=$(awk -v over="$over" -v target="$8" 'BEGIN { print (over + 0 >= target + 0) ? "yes" : "no" }')
+	printf '%-46s %10s %10s %10s  %-18s %-14s %s\n' "$1" "$(cell "$2" "$5" "$3" "$4")" "$(cell "$2" "$6" "$3" "$4")" \
+		"$(cell "$2" "$7" "$3" "$4")" "$([ -z "$over" ] && echo - || printf '%.3f of %s' "$over" "${lanes[0]}")" \
+		"${8:+>= }${8:--}" "$met"
+}
+
+# row WHAT NAME LANE PART UNIT [TARGET]: of bare.
+row() {
+	line "$1" "$2" "$4" "$5" bare '' "$3" "${6:-}"
 }
 
 # --- redis
@@ -149,11 +166,21 @@ redis_bench() {
 
 # --- nginx
 
-# nginx LANE: thousands of requests a second.
-nginx() {
-	"${ask[@]}" wrk -t 1 -c 16 -d 1s "http://127.0.0.1:${port[$1]}/small.txt" |
+# web LANE PATH: thousands of requests a second. wrk knows whole seconds only, and says what it saw when interrupted:
+# short rounds, and so many of them.
+web() {
+	"${ask[@]}" timeout --preserve-status -s INT 0.3 wrk -t 1 -c 16 -d 9s "http://127.0.0.1:${port[$1]}/$2" |
 		awk '/Non-2xx|Socket errors/ { bad = 1 } /^Requests\/sec:/ { rate = $2 }
 			/requests in/ { count = $1 } END { print count, rate / 1000; exit bad || !(rate > 0) }'
+}
+
+# A file that is opened for each request, and one that stays open.
+nginx() {
+	web "$1" small.txt
+}
+
+nginx_open() {
+	web "$1" open/small.txt
 }
 
 # Its directories are its own; root's worker is nobody.
@@ -162,9 +189,21 @@ nginx_start() {
 
 	mkdir -m 777 "$directory"
 	sed -e "s|@DIR@|$directory|; s|@ROOT@|$top/www|; s|@PORT@|${port[$1]}|; s|@UPSTREAM@|9|; s|@OTHER@|9|" \
-		-e 's|@MORE@||; s|@SERVER@||; s|worker_processes 2|worker_processes 1|; s|access_log .*;|access_log off;|' \
+		-e "s|@MORE@|location /open/ { alias $top/www/; open_file_cache max=9; }|; s|@SERVER@||" \
+		-e 's|worker_processes 2|worker_processes 1|; s|access_log .*;|access_log off;|' \
 		"$programs/nginx.conf" >"$directory/nginx.conf"
 	start "$1" "${@:2}" /usr/sbin/nginx -e "$directory/error.log" -p "$directory" -c "$directory/nginx.conf"
+}
+
+# nginx_rows WHAT PART UNIT [TARGET]: Sluice, of bare and of the floor, and what each wall takes.
+nginx_rows() {
+	line "$1" nginx "$2" "$3" bare '' ports "${4:-}"
+	line '    with a supervisor' nginx "$2" "$3" bare '' address "${4:-}"
+	line '    of the least of both walls' nginx "$2" "$3" '' floor ports "${4:-}"
+	line '    of that, with a supervisor' nginx "$2" "$3" '' floor address "${4:-}"
+	line '    the least of both walls' nginx "$2" "$3" bare floor ''
+	line '    the least of Landlock alone' nginx "$2" "$3" bare landlock ''
+	line "    Sluice's filter alone" nginx "$2" "$3" bare '' filter
 }
 
 nginx_bench() {
@@ -173,13 +212,19 @@ nginx_bench() {
 	mkdir "$top/www"
 	seq 1 400 >"$top/www/small.txt"
 	nginx_start bare
+	nginx_start landlock "$wall" landlock "$top" --
+	nginx_start floor "$wall" floor "$top" --
+	nginx_start filter "$wall" filter net-allow-bind "${port[filter]}" --
 	nginx_start ports "${walls[@]}" --net-allow-bind "${port[ports]}" --
 	nginx_start address "${walls[@]}" --net-allow-bind "${port[address]}" --net-allow tcp://127.0.0.1:9 --
-	rounds nginx 18 bare ports address
-	row 'nginx and wrk, 1.5 KB, thousands a second' nginx ports 2 k/s 0.99
-	row '    with a supervisor' nginx address 2 k/s 0.99
-	row '    CPU a request' nginx ports 1 us
-	row '    with a supervisor' nginx address 1 us
+	rounds nginx 60 bare landlock floor filter ports address
+	rounds nginx_open 30 bare ports address
+	nginx_rows 'nginx and wrk, 1.5 KB, thousands a second' 2 k/s 0.99
+	nginx_rows '    CPU a request' 1 us
+	row 'nginx, the file stays open, thousands a second' nginx_open ports 2 k/s 0.99
+	row '    with a supervisor' nginx_open address 2 k/s 0.99
+	row '    CPU a request' nginx_open ports 1 us
+	row '    with a supervisor' nginx_open address 1 us
 }
 
 # --- iperf3: the client is what is confined, and dials TCP for its talk, too
@@ -208,8 +253,9 @@ iperf_bench() {
 part() {
 	local ports
 
-	mapfile -t ports < <(python3 "$programs/ports.py" 4 | tr ' ' '\n')
-	port=([bare]=${ports[0]} [ports]=${ports[1]} [address]=${ports[2]} [iperf]=${ports[3]})
+	mapfile -t ports < <(python3 "$programs/ports.py" 7 | tr ' ' '\n')
+	port=([bare]=${ports[0]} [ports]=${ports[1]} [address]=${ports[2]} [iperf]=${ports[3]}
+		[landlock]=${ports[4]} [floor]=${ports[5]} [filter]=${ports[6]})
 	"$1"
 	kill -TERM "${started[@]}"
 	wait "${started[@]}" 2>/dev/null
