@@ -99,10 +99,10 @@ struct net_pins {
 	uint32_t used; /* those behind have never been. All zero is the beginning */
 };
 
-/* Let an open name's address in until `expires`. A private or loopback one is accepted where an address rule of net-allow
- * names it, and that rule alone says what of it may be reached. When all pins are taken the one goes that would end
- * first. -EACCES: an address of the kinds that no name may have (above), or one that is private or loopback and no
- * address rule names it (with public_only: none may); -ENOENT: no rule has this name open. */
+/* Let an open name's address in until `expires`. A private or loopback one is accepted where the name had it at
+ * start, or an address rule of net-allow names it, and that rule alone says then what of it may be reached. When all pins
+ * are taken the one goes that would end first. -EACCES: an address of the kinds that no name may have (above), or one that is private or loopback, new, and
+ * named by no address rule (with public_only: none may); -ENOENT: no rule has this name open. */
 int net_pins_add(struct net_pins *pins, const struct net_table *table, const char *name,
                  const struct net_addr *addr, int64_t expires);
 

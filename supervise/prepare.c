@@ -102,6 +102,19 @@ static int rules_build(struct prepared *prepared, const sl_policy *policy, struc
 	return r;
 }
 
+/* These speak of host names. Without one they would do nothing, and look as if they did. */
+static int names_check(const sl_policy *policy, const struct net_need *need, sl_error *error)
+{
+	static const enum option_id about_names[] = {OPTION_NET_REFRESH, OPTION_NET_DNS};
+
+	for (size_t i = 0; !need->names && i < sizeof(about_names) / sizeof(about_names[0]); i++)
+		if (policy_has(policy, about_names[i]))
+			return error_set(error, -EINVAL,
+			                 "%s is about the host names of net-allow, and there is none",
+			                 option_rows[about_names[i]].key);
+	return 0;
+}
+
 static int plan_from_policy(struct prepared *prepared, const sl_policy *policy, enum plan_mode mode,
                             sl_error *error)
 {
@@ -114,6 +127,8 @@ static int plan_from_policy(struct prepared *prepared, const sl_policy *policy, 
 	};
 	int r = rules_build(prepared, policy, &need, error);
 
+	if (r == 0)
+		r = names_check(policy, &need, error);
 	unix_need_read(&policy->values[OPTION_NET_ALLOW_UNIX], &net.unix_sockets);
 	if (r == 0) {
 		if (plan_supervision(&net, &prepared->kernel) != NULL)

@@ -152,7 +152,7 @@ static int resolve_there(const void *context, const char *name, struct net_addr 
 
 struct rules {
 	struct text_list allow;
-	bool public_only;
+	bool public_only, refresh;
 };
 #define RULES(...)                                                                                         \
 	{                                                                                                  \
@@ -165,6 +165,7 @@ static int table_build(struct served *served, const struct rules *rules, const s
 	struct net_rules all = {
 		.allow = rules->allow,
 		.public_only = rules->public_only,
+		.refresh = rules->refresh,
 		.resolve = resolve_there,
 	};
 
@@ -540,6 +541,25 @@ static void answers_inside_need_a_rule_that_names_their_range(void **state)
 	NEEDS_REAL_SERVER();
 	real_hosts(refused_hosts, "last.open.test", "192.0.2.8");
 	kept_check(&rules, true);
+}
+
+/* With net-refresh the name is asked for again: its own address of the start is answered, a new one inside is not. */
+static void an_address_inside_of_the_start_is_answered_again(void **state)
+{
+	const struct rules rules = {.allow = RULES("inside.open.test:443"), .refresh = true};
+	struct served served;
+
+	(void)state;
+	NEEDS_REAL_SERVER();
+	real_hosts("10.1.2.3 inside.open.test\n192.0.2.8 last.open.test\n", "last.open.test", "192.0.2.8");
+	served = serve(&rules, &real.servers);
+	assert_addresses(&served, "inside.open.test", ADDRESSES("10.1.2.3"));
+	assert_true(may_reach(&served, "10.1.2.3", 443));
+	real_hosts("10.1.2.3 inside.open.test\n10.1.2.4 inside.open.test\n192.0.2.9 last.open.test\n",
+	           "last.open.test", "192.0.2.9");
+	assert_addresses(&served, "inside.open.test", ADDRESSES("10.1.2.3"));
+	assert_false(may_reach(&served, "10.1.2.4", 443));
+	served_end(&served);
 }
 
 static void public_only_refuses_them_all(void **state)
@@ -1095,6 +1115,7 @@ int main(void)
 		cmocka_unit_test(only_names_of_rules_are_answered),
 		cmocka_unit_test(answers_inside_are_refused),
 		cmocka_unit_test(answers_inside_need_a_rule_that_names_their_range),
+		cmocka_unit_test(an_address_inside_of_the_start_is_answered_again),
 		cmocka_unit_test(public_only_refuses_them_all),
 		cmocka_unit_test(what_no_name_may_have_is_an_error_at_start),
 		cmocka_unit_test(many_addresses_fit_or_are_cut),

@@ -62,6 +62,9 @@ fi
 run() { # OPTIONS... -- COMMAND...
 	timeout 60 "$SLUICE" run --fs-system --net-dns "127.0.0.1:$dns" "$@" 2>&1 </dev/null
 }
+run_nameless() { # OPTIONS... -- COMMAND...
+	timeout 60 "$SLUICE" run --fs-system "$@" 2>&1 </dev/null
+}
 addresses='import socket, sys
 for name in sys.argv[1:]:
     try:
@@ -91,13 +94,13 @@ tap_is "any server's address will do" "192.0.2.1 192.0.2.2 " \
 tap_has "no other UDP" "EACCES" "$(run --net-allow two.test:443 -- "$python" -c 'import errno, socket
 try: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 54))
 except OSError as e: print(errno.errorcode[e.errno])')"
-tap_has "without names there is no UDP" "EPERM" "$(run --net-allow "tcp://127.0.0.1:$web" -- "$python" -c 'import errno, socket
+tap_has "without names there is no UDP" "EPERM" "$(run_nameless --net-allow "tcp://127.0.0.1:$web" -- "$python" -c 'import errno, socket
 try: socket.socket(type=socket.SOCK_DGRAM)
 except OSError as e: print(errno.errorcode[e.errno])')"
 tap_is "fs-system does not show the hosts file then" "no" \
 	"$(run --net-allow two.test -- sh -c 'cat /etc/hosts >/dev/null 2>&1 && echo yes || echo no')"
 tap_is "but does without names" "yes" \
-	"$(run --net-allow "127.0.0.1:$web" -- sh -c 'cat /etc/hosts >/dev/null 2>&1 && echo yes || echo no')"
+	"$(run_nameless --net-allow "127.0.0.1:$web" -- sh -c 'cat /etc/hosts >/dev/null 2>&1 && echo yes || echo no')"
 
 # The program asks, the server's answers change, the program asks again.
 ask_twice() { # RULE NAME HOSTS-LINES NEW-ADDRESS
@@ -135,6 +138,11 @@ tap_has "net-public-only refuses the name of an internal host" "pinned.test" \
 run --net-public-only --net-allow pinned.test -- true >/dev/null
 tap_is "at start" 125 $?
 tap_has "a name that is not there is an error that names it" "absent.test" "$(run --net-allow absent.test -- true)"
+for key in "net-dns 127.0.0.1" net-refresh; do
+	# shellcheck disable=SC2086
+	tap_has "${key%% *} without a name is an error that says so" "there is none" \
+		"$(run_nameless --${key% *} ${key#"${key% *}"} --net-allow "127.0.0.1:$web" -- true)"
+done
 tap_has "as is a bad server" "net-dns" "$(timeout 20 "$SLUICE" run --net-dns nowhere -- true 2>&1)"
 
 # What leaves: the server's own log.

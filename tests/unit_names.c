@@ -396,6 +396,28 @@ static void a_pin_is_only_for_an_open_name(void **state)
 	net_table_free(table);
 }
 
+/* People have internal hosts. What one had at start was taken then, and is no news later; another is. */
+static void a_private_address_of_the_start_is_accepted_again(void **state)
+{
+	static const char *const allow[] = {"tcp://internal.example:443", "tcp://*.two.example:443", NULL};
+	struct net_rules rules = rules_make(allow, NULL);
+	struct net_table *table;
+	struct net_pins pins = {0};
+
+	(void)state;
+	rules.refresh = true;
+	table = table_make(rules);
+	assert_int_equal(pin(&pins, table, "internal.example", "10.1.2.3", 10), 0);
+	assert_int_equal(pin(&pins, table, "internal.example", "::ffff:10.1.2.3", 10), 0);
+	assert_int_equal(pin(&pins, table, "internal.example", "10.1.2.4", 10), -EACCES);
+	assert_int_equal(pin(&pins, table, "internal.example", "127.0.0.1", 10), -EACCES);
+	assert_int_equal(pin(&pins, table, "www.two.example", "10.1.2.3", 10), -EACCES);
+	assert_int_equal(pins.used, 0);
+	assert_true(decide(table, &pins, 0, NET_TCP, "10.1.2.3", 443));
+	assert_false(decide(table, &pins, 0, NET_TCP, "10.1.2.3", 80));
+	net_table_free(table);
+}
+
 static void the_answers_that_are_accepted_while_running(void **state)
 {
 	static const struct {
@@ -573,6 +595,7 @@ int main(void)
 		cmocka_unit_test(a_pin_is_extended_and_never_shortened),
 		cmocka_unit_test(an_address_of_two_rules_has_two_pins),
 		cmocka_unit_test(a_pin_is_only_for_an_open_name),
+		cmocka_unit_test(a_private_address_of_the_start_is_accepted_again),
 		cmocka_unit_test(the_answers_that_are_accepted_while_running),
 		cmocka_unit_test(deny_wins_over_pins),
 		cmocka_unit_test(pins_are_bounded_and_reused),
