@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/attack_rows.h"
+#include "tests/attack_privilege.h"
 
 enum { ALLOWED, FORBIDDEN, SINKS };
 
@@ -482,7 +482,7 @@ static const struct control controls[] = {
          false},
 	{AF_INET, IPPROTO_IP, IP_PKTINFO, &interface4, sizeof(interface4), "IP_PKTINFO, interface", EPERM,
          CONTROL_BOTH, false},
-	{AF_INET, SOL_SOCKET, SO_MARK, &one, sizeof(one), "SO_MARK", EPERM, CONTROL_ROOT, false},
+	{AF_INET, SOL_SOCKET, SO_MARK, &one, sizeof(one), "SO_MARK", EPERM, CONTROL_NETWORK, false},
 	{AF_INET6, IPPROTO_IPV6, IPV6_PKTINFO, &interface6, sizeof(interface6), "IPV6_PKTINFO, interface",
          EPERM, CONTROL_BOTH, false},
 	{AF_INET6, IPPROTO_IPV6, 2, &interface6, sizeof(interface6), "IPV6_2292PKTINFO, interface", EPERM,
@@ -492,12 +492,12 @@ static const struct control controls[] = {
 	{AF_INET6, IPPROTO_IPV6, IPV6_RTHDR, home, sizeof(home), "IPV6_RTHDR, home", EPERM, CONTROL_NONE,
          false},
 	{AF_INET6, IPPROTO_IPV6, 5, home, sizeof(home), "IPV6_2292RTHDR", EPERM, CONTROL_NONE, false},
-	{AF_INET6, IPPROTO_IPV6, IPV6_HOPOPTS, padding, 8, "IPV6_HOPOPTS", EPERM, CONTROL_ROOT, false},
-	{AF_INET6, IPPROTO_IPV6, IPV6_DSTOPTS, padding, 8, "IPV6_DSTOPTS", EPERM, CONTROL_ROOT, false},
-	{AF_INET6, IPPROTO_IPV6, IPV6_RTHDRDSTOPTS, padding, 8, "IPV6_RTHDRDSTOPTS", EPERM, CONTROL_ROOT,
+	{AF_INET6, IPPROTO_IPV6, IPV6_HOPOPTS, padding, 8, "IPV6_HOPOPTS", EPERM, CONTROL_NETWORK, false},
+	{AF_INET6, IPPROTO_IPV6, IPV6_DSTOPTS, padding, 8, "IPV6_DSTOPTS", EPERM, CONTROL_NETWORK, false},
+	{AF_INET6, IPPROTO_IPV6, IPV6_RTHDRDSTOPTS, padding, 8, "IPV6_RTHDRDSTOPTS", EPERM, CONTROL_NETWORK,
          false},
-	{AF_INET6, IPPROTO_IPV6, 3, padding, 8, "IPV6_2292HOPOPTS", EPERM, CONTROL_ROOT, false},
-	{AF_INET6, IPPROTO_IPV6, 4, padding, 8, "IPV6_2292DSTOPTS", EPERM, CONTROL_ROOT, false},
+	{AF_INET6, IPPROTO_IPV6, 3, padding, 8, "IPV6_2292HOPOPTS", EPERM, CONTROL_NETWORK, false},
+	{AF_INET6, IPPROTO_IPV6, 4, padding, 8, "IPV6_2292DSTOPTS", EPERM, CONTROL_NETWORK, false},
 	/* Nobody knows these. */
 	{AF_INET, IPPROTO_IP, 250, &one, sizeof(one), "an unknown message of IP", EPERM, CONTROL_NONE, false},
 	{AF_INET, SOL_SOCKET, 250, &one, sizeof(one), "an unknown message", EINVAL, CONTROL_NONE, false},
@@ -569,7 +569,7 @@ static int option_try(void *context)
 static const struct option options[] = {
 	{AF_INET, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3, "SO_BINDTODEVICE", EPERM, CONTROL_BOTH},
 	{AF_INET, SOL_SOCKET, 62, &one, 4, "SO_BINDTOIFINDEX", EPERM, CONTROL_BOTH},
-	{AF_INET, SOL_SOCKET, SO_MARK, &one, 4, "SO_MARK", EPERM, CONTROL_ROOT},
+	{AF_INET, SOL_SOCKET, SO_MARK, &one, 4, "SO_MARK", EPERM, CONTROL_NETWORK},
 	{AF_INET, IPPROTO_IP, IP_OPTIONS, record_route, 8, "IP_OPTIONS", EPERM, CONTROL_BOTH},
 	{AF_INET, IPPROTO_IP, 50, &zero, 4, "IP_UNICAST_IF", EPERM, CONTROL_BOTH},
 	{AF_INET6, IPPROTO_IPV6, IPV6_RTHDR, segments, sizeof(segments), "IPV6_RTHDR", EPERM, CONTROL_BOTH},

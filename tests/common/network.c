@@ -1,0 +1,98 @@
+/* A network of a test's own: common.h says what each is for. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/common/common.h"
+
+static bool file_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	close(fd);
+	return written;
+}
+
+static bool loopback_up(void)
+{
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool up = ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+
+	close(fd);
+	return up;
+}
+
+/* One number on both sides, so that files and directories stay whose they are. */
+static bool user_map(uid_t uid, gid_t gid)
+{
+	char uids[32], gids[32];
+
+	snprintf(uids, sizeof(uids), "%u %u 1", uid, uid);
+	snprintf(gids, sizeof(gids), "%u %u 1", gid, gid);
+	return file_write("/proc/self/uid_map", uids) && file_write("/proc/self/setgroups", "deny") &&
+	       file_write("/proc/self/gid_map", gids);
+}
+
+bool network_own(void)
+{
+	uid_t uid = getuid();
+	gid_t gid = getgid();
+	char group[32];
+
+	snprintf(group, sizeof(group), "%u %u", gid, gid);
+	if (unshare(CLONE_NEWNET | (uid == 0 ? 0 : CLONE_NEWUSER)) < 0 || (uid != 0 && !user_map(uid, gid)))
+		return false;
+	return loopback_up() && file_write("/proc/sys/net/ipv4/ping_group_range", group);
+}
+
+/* "ip route add local default dev lo", in one family. rtnetlink(7) */
+static bool route_to_here(unsigned char family)
+{
+	struct {
+		struct nlmsghdr header;
+		struct rtmsg route;
+		struct rtattr attribute;
+		int interface;
+	} request = {
+		{sizeof(request), RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 1, 0},
+		{family, 0, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_HOST, RTN_LOCAL, 0},
+		{RTA_LENGTH(sizeof(int)), RTA_OIF},
+		(int)if_nametoindex("lo"),
+	};
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+		char request[sizeof(request)];
+	} answer = {{0}};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	bool told = send(fd, &request, sizeof(request), 0) == sizeof(request) &&
+	            recv(fd, &answer, sizeof(answer), 0) >= (ssize_t)NLMSG_LENGTH(sizeof(answer.error));
+
+	close(fd);
+	return told && answer.header.nlmsg_type == NLMSG_ERROR && answer.error.error == 0;
+}
+
+bool network_is_everywhere(void)
+{
+	return route_to_here(AF_INET) && route_to_here(AF_INET6);
+}
+
+int network_own_play(int (*play)(void))
+{
+	pid_t child = process_fork();
+
+	if (child == 0 && !network_own())
+		_exit(NETWORK_NOT_OWN);
+	if (child == 0)
+		_exit(play() != 0);
+	return exit_of(child);
+}
