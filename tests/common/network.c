@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -56,36 +57,49 @@ bool network_own(void)
 	return loopback_up() && file_write("/proc/sys/net/ipv4/ping_group_range", group);
 }
 
-/* "ip route add local default dev lo", in one family. rtnetlink(7) */
-static bool route_to_here(unsigned char family)
+struct route_request {
+	struct nlmsghdr header;
+	struct rtmsg route;
+	struct rtattr interface_header;
+	int interface;
+	struct rtattr source_header;
+	struct in_addr source;
+};
+
+/* Whether the kernel did it. rtnetlink(7) */
+static bool route_add(struct route_request *request)
 {
 	struct {
 		struct nlmsghdr header;
-		struct rtmsg route;
-		struct rtattr attribute;
-		int interface;
-	} request = {
-		{sizeof(request), RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 1, 0},
-		{family, 0, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_HOST, RTN_LOCAL, 0},
-		{RTA_LENGTH(sizeof(int)), RTA_OIF},
-		(int)if_nametoindex("lo"),
-	};
-	struct {
-		struct nlmsghdr header;
 		struct nlmsgerr error;
-		char request[sizeof(request)];
+		char request[sizeof(*request)];
 	} answer = {{0}};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	bool told = send(fd, &request, sizeof(request), 0) == sizeof(request) &&
+	bool told = send(fd, request, request->header.nlmsg_len, 0) == request->header.nlmsg_len &&
 	            recv(fd, &answer, sizeof(answer), 0) >= (ssize_t)NLMSG_LENGTH(sizeof(answer.error));
 
 	close(fd);
 	return told && answer.header.nlmsg_type == NLMSG_ERROR && answer.error.error == 0;
 }
 
+/* "ip route add local default dev lo". Over IPv4 with "src 127.0.0.1": the source would be the destination, and that cannot
+ * be a group or a broadcast. */
 bool network_is_everywhere(void)
 {
-	return route_to_here(AF_INET) && route_to_here(AF_INET6);
+	struct route_request request = {
+		{sizeof(request), RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, 1, 0},
+		{AF_INET, 0, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_HOST, RTN_LOCAL, 0},
+		{RTA_LENGTH(sizeof(int)), RTA_OIF},
+		(int)if_nametoindex("lo"),
+		{RTA_LENGTH(sizeof(struct in_addr)), RTA_PREFSRC},
+		{htonl(INADDR_LOOPBACK)},
+	};
+
+	if (!route_add(&request))
+		return false;
+	request.route.rtm_family = AF_INET6;
+	request.header.nlmsg_len = offsetof(struct route_request, source_header);
+	return route_add(&request);
 }
 
 int network_own_play(int (*play)(void))
