@@ -73,8 +73,11 @@ const char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)
 bool network_own(void);
 /* In such a network: every address is this machine. */
 bool network_is_everywhere(void);
+/* In such a network: another interface (a bridge without ports) and its link-local address. */
+bool network_second_link(char *address, size_t size, unsigned *interface);
 enum { NETWORK_NOT_OWN = 99 };
-/* In a child that has such a network: 0 when `play` returned 0, 1, or NETWORK_NOT_OWN. */
+/* In a child that has such a network: 0 when `play` returned 0, or 1; NETWORK_NOT_OWN where there is none, or when `play` says
+ * that it lacks something. */
 int network_own_play(int (*play)(void));
 /* ... as a test. Namespaces can be forbidden: sysctl user.max_net_namespaces. */
 #define PLAY_IN_OWN_NETWORK(play)                                             \
