@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -1148,34 +1147,6 @@ static int ping_try(void *context)
 	return result;
 }
 
-static int text_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), r = fd < 0 ? -1 : (int)write(fd, text, strlen(text));
-
-	close(fd);
-	return r < 0 ? -errno : 0;
-}
-
-/* A network of its own, where everybody may ping. */
-static int pings_prepare(void)
-{
-	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-	int fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), control;
-
-	if (fd >= 0) {
-		close(fd);
-		return 0;
-	}
-	if (unshare(CLONE_NEWNET) < 0 ||
-	    text_write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647") < 0)
-		return -1;
-	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (ioctl(control, SIOCSIFFLAGS, &lo) < 0)
-		return -1;
-	close(control);
-	return 0;
-}
-
 static int pings_play(void)
 {
 	static struct ping allowed = {AF_INET, "127.0.0.1", 0, false},
@@ -1200,20 +1171,11 @@ static int pings_play(void)
 	return wrong;
 }
 
+/* In a network of its own, where this user may ping: net.ipv4.ping_group_range. */
 static void pings_are_judged_by_their_address(void **state)
 {
-	enum { UNPREPARED = 99 };
-	pid_t child = process_fork();
-	int wrong;
-
 	(void)state;
-	if (child == 0)
-		_exit(pings_prepare() < 0 ? UNPREPARED : pings_play());
-	wrong = exit_of(child);
-	if (wrong == UNPREPARED)
-		SKIP_BECAUSE(
-			"this user may not ping here (net.ipv4.ping_group_range), and only root can change it");
-	assert_int_equal(wrong, 0);
+	PLAY_IN_OWN_NETWORK(pings_play);
 }
 
 /* ---- extremes ---- */
