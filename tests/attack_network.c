@@ -321,9 +321,10 @@ static void sends_cannot_connect(void **state)
 		wrong += !row_play_confined(&row, ONE_PORT);
 		wrong += !row_play_confined(&row, POLICY());
 		assert_int_equal(accept_all(listener_forbidden), 0);
+		assert_int_equal(attempt_confined(POLICY("net-allow", "tcp://*"), fast_open_try, &how[i]), 0);
+		assert_int_equal(accept_all(listener_forbidden), how[i].port == &port_forbidden);
 	}
 	assert_int_equal(wrong, 0);
-	assert_int_equal(attempt_confined(POLICY("net-allow", "tcp://*"), fast_open_try, &how[0]), 0);
 	accept_all(listener_allowed);
 	accept_all(listener_forbidden);
 }
