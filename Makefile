@@ -119,7 +119,8 @@ $(B)/tests/attack_send_control: SL_LDFLAGS += -Wl,--wrap=handle_sendto,--wrap=ha
         -Wl,--wrap=handle_sendmmsg,--wrap=handle_connect,--wrap=handle_bind,--wrap=bind,--wrap=respond $(B)/libsluice.a
 
 # A supervisor that is slow at the one moment where it matters.
-$(B)/tests/attack_remap: SL_LDFLAGS += -Wl,--wrap=connect_guarded
+# ... and one that does not look again after it.
+$(B)/tests/attack_remap $(B)/tests/live_remap: SL_LDFLAGS += -Wl,--wrap=connect_guarded,--wrap=remap_confirm
 
 # Scenarios that run bare and confined.
 $(B)/tests/live_same: $(patsubst %.c,$(B)/%.o,$(wildcard tests/same/*.c))
