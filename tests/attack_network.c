@@ -619,6 +619,7 @@ static const struct option options[] = {
 	{AF_INET6, IPPROTO_IPV6, 75, &one, 4, "IPV6_TRANSPARENT", EPERM, CONTROL_NETWORK},
 	{AF_INET6, IPPROTO_IPV6, 76, &zero, 4, "IPV6_UNICAST_IF", EPERM, CONTROL_BOTH},
 	{AF_INET, IPPROTO_TCP, TCP_REPAIR, &one, 4, "TCP_REPAIR", EPERM, CONTROL_NETWORK},
+	/* Without control where the kernel was built without TLS or SCTP: what must be is the filter's errno. */
 	{AF_INET, IPPROTO_TCP, TCP_ULP, "tls", 3, "TCP_ULP", EPERM, CONTROL_NONE},
 	{AF_INET, 132, 110, &one, 4, "SCTP connectx", EPERM, CONTROL_NONE},
 	/* Ordinary ones stay. */

@@ -856,7 +856,8 @@ static void a_closed_port_leads_nowhere(void **state)
 	assert_int_equal(attempt_confined(REMAPPED, stale_used, NULL), EACCES);
 }
 
-/* So long the second supervisor waits between the look and the connect: the first is too fast to be overtaken often. */
+/* What a supervisor waits between the look and the connect, so that it is overtaken: one that does not wait hardly ever is,
+ * and the control would not meet anybody. */
 enum { MEANWHILE_US = 2000 };
 
 struct calling {

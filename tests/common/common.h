@@ -80,12 +80,12 @@ enum { NETWORK_NOT_OWN = 99 };
  * that it lacks something. */
 int network_own_play(int (*play)(void));
 /* ... as a test. Namespaces can be forbidden: sysctl user.max_net_namespaces. */
-#define PLAY_IN_OWN_NETWORK(play)                                             \
-	do {                                                                  \
-		int played = network_own_play(play);                          \
-		if (played == NETWORK_NOT_OWN)                                \
-			SKIP_BECAUSE("no network of one's own is to be had"); \
-		assert_int_equal(played, 0);                                  \
+#define PLAY_IN_OWN_NETWORK(play)                                                                       \
+	do {                                                                                            \
+		int played = network_own_play(play);                                                    \
+		if (played == NETWORK_NOT_OWN)                                                          \
+			SKIP_BECAUSE("no network of one's own is to be had, or not all that it takes"); \
+		assert_int_equal(played, 0);                                                            \
 	} while (0)
 
 /* The supervisor of a process confined in place: its hidden child. 0 when there is none. */

@@ -103,20 +103,51 @@ bool network_is_everywhere(void)
 	return route_add(&request);
 }
 
-/* Without waiting for a neighbour who has the same address. The kernel makes the address once the link is up. */
+/* The kernel makes the address once the link is up, and lends it out a little later. */
+static bool link_local_usable(char *text, size_t size, unsigned *interface)
+{
+	struct sockaddr_storage address;
+	socklen_t length;
+	bool usable;
+	int fd;
+
+	if (!link_local_find(text, size, interface))
+		return false;
+	length = address_read(text_of("%s%%%u", text, *interface), 0, &address);
+	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	usable = bind(fd, (struct sockaddr *)&address, length) == 0;
+	close(fd);
+	return usable;
+}
+
+/* Without waiting for a neighbour who has the same address. */
 bool network_second_link(char *address, size_t size, unsigned *interface)
 {
 	static char name[] = "second";
 	struct ifreq request = {.ifr_name = "second", .ifr_flags = IFF_UP};
 	double end = seconds_now() + 10;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool usable = false;
 	bool up = file_write("/proc/sys/net/ipv6/conf/default/accept_dad", "0") &&
 	          ioctl(fd, SIOCBRADDBR, name) == 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
 
 	close(fd);
-	while (up && !link_local_find(address, size, interface) && seconds_now() < end)
+	while (up && !(usable = link_local_usable(address, size, interface)) && seconds_now() < end)
 		usleep(10000);
-	return up && link_local_find(address, size, interface);
+	return usable;
+}
+
+/* A failed assertion ends this child, where it would go on with the tests that are its parent's. */
+static void play_alone(int (*play)(void))
+{
+	int result;
+
+	setenv("CMOCKA_TEST_ABORT", "1", 1);
+	signal(SIGABRT, SIG_DFL);
+	if (!network_own())
+		_exit(NETWORK_NOT_OWN);
+	result = play();
+	_exit(result == NETWORK_NOT_OWN ? NETWORK_NOT_OWN : result != 0);
 }
 
 int network_own_play(int (*play)(void))
@@ -124,13 +155,10 @@ int network_own_play(int (*play)(void))
 	pid_t child = process_fork();
 	int result;
 
-	if (child == 0 && !network_own())
-		_exit(NETWORK_NOT_OWN);
-	if (child > 0)
-		return exit_of(child);
-	/* A failed assertion ends this child, where it would go on with the tests that are its parent's. */
-	setenv("CMOCKA_TEST_ABORT", "1", 1);
-	signal(SIGABRT, SIG_DFL);
-	result = play();
-	_exit(result == NETWORK_NOT_OWN ? NETWORK_NOT_OWN : result != 0);
+	if (child == 0)
+		play_alone(play);
+	result = exit_of(child);
+	if (result > 128)
+		fputc('\n', stderr); /* the assertion did not end its line */
+	return result;
 }
