@@ -119,7 +119,8 @@ $(B)/tests/attack_send_control: SL_LDFLAGS += -Wl,--wrap=handle_sendto,--wrap=ha
         -Wl,--wrap=handle_sendmmsg,--wrap=handle_connect,--wrap=handle_bind,--wrap=bind,--wrap=respond $(B)/libsluice.a
 
 # A supervisor that is slow at the one moment where it matters.
-$(B)/tests/attack_remap: SL_LDFLAGS += -Wl,--wrap=connect_guarded
+# ... and one that does not look again after it.
+$(B)/tests/attack_remap $(B)/tests/live_remap: SL_LDFLAGS += -Wl,--wrap=connect_guarded,--wrap=remap_confirm
 
 # Scenarios that run bare and confined.
 $(B)/tests/live_same: $(patsubst %.c,$(B)/%.o,$(wildcard tests/same/*.c))
@@ -130,6 +131,9 @@ $(B)/tests/live_connect_noring $(B)/tests/live_connect_nothread $(B)/tests/live_
 $(B)/tests/live_old_landlock: SL_LDFLAGS += -Wl,--wrap=kernel_probe,--wrap=ruleset_create,--wrap=net_decide \
         -Wl,--wrap=net_binds_allow
 $(B)/tests/attack_network_old: SL_LDFLAGS += -Wl,--wrap=kernel_probe
+# A product that leaves the privilege, so that it is the filter that refuses.
+$(B)/tests/attack_families $(B)/tests/attack_network $(B)/tests/attack_network_old $(B)/tests/attack_datagram: \
+        SL_LDFLAGS += -Wl,--wrap=capabilities_drop,--wrap=capabilities_suspend
 $(B)/tests/attack_supervisor: $(B)/tests/broken/steps.o
 $(B)/tests/attack_supervisor: SL_LDFLAGS += -Wl,--wrap=guard_detach,--wrap=gate_open,--wrap=handover_report \
     -Wl,--wrap=fd_send,--wrap=filter_load,--wrap=fd_write_all,--wrap=fd_recv,--wrap=gate_listen,--wrap=guard_lock \

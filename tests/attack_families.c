@@ -12,11 +12,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "tests/attack_rows.h"
+#include "tests/attack_privilege.h"
 
 #define HIGH (1UL << 32)
 
 enum { DCCP = 6, PACKET = 10 }; /* SOCK_DCCP, SOCK_PACKET */
+/* Five raw kinds, the old packets, two of AF_PACKET: every kernel has those. */
+enum { PRIVILEGED_LEAST = 8 };
 
 /* What a rule must be about for the socket to exist. */
 enum need { NEVER, WITH_TCP, WITH_UDP, WITH_ICMP, WITH_UNIX };
@@ -78,7 +80,7 @@ static const struct kind {
 	{"netlink crypto", AF_NETLINK, SOCK_RAW, NETLINK_CRYPTO, NEVER, EAFNOSUPPORT},
 	{"vsock stream", AF_VSOCK, SOCK_STREAM, 0, NEVER, EAFNOSUPPORT},
 	{"vsock datagram", AF_VSOCK, SOCK_DGRAM, 0, NEVER, EAFNOSUPPORT},
-	{"XDP", 44, SOCK_RAW, 0, NEVER, EAFNOSUPPORT},
+	{"XDP", AF_XDP, SOCK_RAW, 0, NEVER, EAFNOSUPPORT},
 	{"ALG", 38, SOCK_SEQPACKET, 0, NEVER, EAFNOSUPPORT},
 	{"SMC", 43, SOCK_STREAM, 0, NEVER, EAFNOSUPPORT},
 	{"TIPC datagram", 30, SOCK_DGRAM, 0, NEVER, EAFNOSUPPORT},
@@ -248,6 +250,43 @@ static void what_is_denied_altogether_brings_no_sockets(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* What an ordinary user cannot have bare, and what the kernel would refuse to a confined root for want of a capability. */
+static bool is_for_the_privileged(const struct kind *kind)
+{
+	return (kind->domain == AF_INET || kind->domain == AF_INET6)
+	               ? kind->type == SOCK_RAW || kind->type == PACKET
+	               : kind->domain == AF_PACKET || kind->domain == AF_XDP;
+}
+
+static int privileged_play(void)
+{
+	int wrong = privilege_keep(POLICY()), open = 0;
+
+	wrong += attempt_bare(kinds_try, NULL) != 0;
+	memcpy(bare_results, results, sizeof(bare_results));
+	for (size_t i = 0; i < KINDS; i++) {
+		if (!is_for_the_privileged(&kinds[i]))
+			continue;
+		open += bare_results[i][0] == 0;
+		if (bare_results[i][0] != 0)
+			fprintf(stderr, "# no control here: %s (%s)\n", kinds[i].name,
+			        result_name(bare_results[i][0]));
+		wrong += bare_results[i][0] != 0 && !is_absent(bare_results[i][0]);
+	}
+	wrong += open < PRIVILEGED_LEAST;
+	wrong += policy_play("privileged, nothing", 0, POLICY());
+	wrong += policy_play("privileged, TCP, one address", 0, POLICY("net-allow", "tcp://127.0.0.1:9"));
+	wrong += policy_play("privileged, everything with ports", 1 << WITH_UDP, POLICY("net-allow", "*"));
+	wrong += policy_play("privileged, ICMP, all", 1 << WITH_ICMP, POLICY("net-allow", "icmp://*"));
+	return wrong;
+}
+
+static void sockets_for_the_privileged_are_refused_to_them_too(void **state)
+{
+	(void)state;
+	PLAY_IN_OWN_NETWORK(privileged_play);
+}
+
 static int group_open(void **state)
 {
 	(void)state;
@@ -262,6 +301,7 @@ int main(void)
 		cmocka_unit_test(sockets_exist_only_where_a_rule_is_about_them),
 		cmocka_unit_test(a_named_host_brings_what_its_rule_is_about),
 		cmocka_unit_test(what_is_denied_altogether_brings_no_sockets),
+		cmocka_unit_test(sockets_for_the_privileged_are_refused_to_them_too),
 	};
 
 	return cmocka_run_group_tests_name("families", tests, group_open, NULL);

@@ -12,9 +12,10 @@
 #include "tests/common/common.h"
 
 enum attack_control {
-	CONTROL_BOTH, /* bare, it succeeds as any user */
-	CONTROL_ROOT, /* ... as root only: an ordinary user has no control, and the row says so */
-	CONTROL_NONE, /* this machine cannot show it bare: what must differ is the errno */
+	CONTROL_BOTH,    /* bare, it succeeds as any user */
+	CONTROL_ROOT,    /* ... as root only: an ordinary user has no control, and the row says so */
+	CONTROL_NETWORK, /* ... as root, and as a user in a network of its own: attack_privilege.h */
+	CONTROL_NONE,    /* this machine cannot show it bare: what must differ is the errno */
 };
 
 struct attack_row {
@@ -51,7 +52,7 @@ static inline bool row_play_control(const struct attack_row *row)
 		fprintf(stderr, "# %s: the control failed: bare it gave %s\n", row->name, result_name(bare));
 		return false;
 	}
-	if (row->control == CONTROL_ROOT && geteuid() == 0 && !is_absent(bare)) {
+	if (row->control != CONTROL_NONE && geteuid() == 0 && !is_absent(bare)) {
 		fprintf(stderr, "# %s: the control failed as root: bare it gave %s\n", row->name,
 		        result_name(bare));
 		return false;

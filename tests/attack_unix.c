@@ -227,6 +227,18 @@ static int supervisors_descriptors(void *context)
 	return 0;
 }
 
+/* The same where there is one: the finder finds it bare, and so it would find the supervisor's. */
+enum { PLANTED = 63 };
+
+static int planted_descriptor(void *context)
+{
+	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	EXPECT(dup2(root, PLANTED) == PLANTED);
+	close(root);
+	return supervisors_descriptors(context);
+}
+
 /* Even where it leads to what is granted: the supervisor may look into more processes than the caller. */
 static int by_anothers_directory(void *context)
 {
@@ -250,7 +262,10 @@ static void other_processes_lend_nothing(void **state)
 	assert_int_equal(attempt_confined(GATE, by_own_root, self), EACCES);
 	assert_int_equal(attempt_confined(GATE, by_own_directory, self), EACCES);
 	assert_int_equal(attempt_bare(supervisors_descriptors, NULL), 0);
+	assert_int_equal(attempt_bare(planted_descriptor, NULL), 10000 + PLANTED);
+	assert_int_equal(accept_all(secret), 1);
 	assert_int_equal(attempt_confined(GATE, supervisors_descriptors, NULL), 0);
+	assert_int_equal(attempt_confined(GATE, planted_descriptor, NULL), EACCES);
 	assert_int_equal(chdir("/"), 0);
 	only_granted_was_reached(0);
 }
@@ -305,6 +320,16 @@ static void moving_gains_nothing(void **state)
 	                                  by_replacing_a_granted_name, NULL),
 	                 EACCES);
 	close(named);
+	unlink(at("work/named"));
+	only_granted_was_reached(0);
+	/* The twin: where what the link leads to is granted too. */
+	named = served(at("work/named"));
+	assert_int_equal(attempt_confined(POLICY("net-allow-unix", at("work/named"), "net-allow-unix",
+	                                         at("secret/socket"), "fs-write", at("work")),
+	                                  by_replacing_a_granted_name, NULL),
+	                 0);
+	assert_int_equal(accept_all(secret), 1);
+	close(named);
 	only_granted_was_reached(0);
 }
 
@@ -312,16 +337,23 @@ static void moving_gains_nothing(void **state)
 
 static void brokers_are_refused_unless_named(void **state)
 {
-	int broker;
+	int broker, bus;
 
 	(void)state;
 	mkdir(at("run"), 0755);
 	mkdir(at("run/dbus"), 0755);
 	broker = served(at("run/docker.sock"));
-	close(served(at("run/dbus/system_bus_socket")));
+	bus = served(at("run/dbus/system_bus_socket"));
 	assert_int_equal(attempt_bare(by_its_name, at("run/docker.sock")), 0);
 	assert_int_equal(attempt_confined(GATE, by_its_name, at("run/docker.sock")), EACCES);
+	assert_int_equal(attempt_bare(by_its_name, at("run/dbus/system_bus_socket")), 0);
+	assert_int_equal(accept_all(bus), 1);
 	assert_int_equal(attempt_confined(GATE, by_its_name, at("run/dbus/system_bus_socket")), EACCES);
+	assert_int_equal(accept_all(bus), 0);
+	assert_int_equal(attempt_confined(POLICY("net-allow-unix", at("run/dbus")), by_its_name,
+	                                  at("run/dbus/system_bus_socket")),
+	                 0);
+	assert_int_equal(accept_all(bus), 1);
 	assert_int_equal(attempt_confined(POLICY("net-allow-unix", at("run/dbus")), by_its_name,
 	                                  at("run/docker.sock")),
 	                 EACCES);
@@ -331,6 +363,7 @@ static void brokers_are_refused_unless_named(void **state)
 	                 0);
 	assert_int_equal(accept_all(broker), 1);
 	close(broker);
+	close(bus);
 }
 
 /* ---- races ---- */

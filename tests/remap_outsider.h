@@ -2,6 +2,8 @@
 #ifndef SL_TESTS_REMAP_OUTSIDER_H
 #define SL_TESTS_REMAP_OUTSIDER_H
 
+#include "supervise/gate.h"
+#include "supervise/remap.h"
 #include "tests/common/common.h"
 
 #include <errno.h>
@@ -16,6 +18,34 @@
 #include <unistd.h>
 
 enum { HOST1 = INADDR_LOOPBACK, HOST2 = INADDR_LOOPBACK + 1 };
+
+/* ---- a supervisor that is slow, or broken on purpose ---- */
+
+/* Read by the supervisor, which is forked from here. Linked with --wrap=connect_guarded,--wrap=remap_confirm. */
+static struct {
+	int pause_us; /* between the look and the connect */
+	bool looks_once; /* it takes the port for the sandbox's still, whoever has it now: the control of what must not be met */
+} flawed;
+
+int __real_connect_guarded(int socket, const struct sockaddr_storage *address, socklen_t size, bool *raced);
+int __wrap_connect_guarded(int socket, const struct sockaddr_storage *address, socklen_t size, bool *raced);
+bool __real_remap_confirm(struct gate *gate, const struct net_endpoint *endpoint);
+bool __wrap_remap_confirm(struct gate *gate, const struct net_endpoint *endpoint);
+
+int __wrap_connect_guarded(int socket, const struct sockaddr_storage *address, socklen_t size, bool *raced)
+{
+	double until = seconds_now() + flawed.pause_us / 1e6;
+
+	/* One of the calls that the supervisor's filter leaves it; signals end it early. */
+	while (seconds_now() < until)
+		poll(NULL, 0, flawed.pause_us / 1000);
+	return __real_connect_guarded(socket, address, size, raced);
+}
+
+bool __wrap_remap_confirm(struct gate *gate, const struct net_endpoint *endpoint)
+{
+	return flawed.looks_once || __real_remap_confirm(gate, endpoint);
+}
 
 /* ---- sockets ---- */
 

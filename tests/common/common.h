@@ -68,6 +68,26 @@ bool link_local_find(char *text, size_t size, unsigned *interface);
 const char *rule_for(int family, uint16_t port);
 const char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* From here on in a network of its own, with the capabilities over it: nothing leaves, no port is anybody else's, and ping
+ * sockets exist. An ordinary user gets a user namespace for it. False: it could not be had, or half of it only. */
+bool network_own(void);
+/* In such a network: every address is this machine. */
+bool network_is_everywhere(void);
+/* In such a network: another interface (a bridge without ports) and its link-local address. */
+bool network_second_link(char *address, size_t size, unsigned *interface);
+enum { NETWORK_NOT_OWN = 99 };
+/* In a child that has such a network: 0 when `play` returned 0, or 1; NETWORK_NOT_OWN where there is none, or when `play` says
+ * that it lacks something. */
+int network_own_play(int (*play)(void));
+/* ... as a test. Namespaces can be forbidden: sysctl user.max_net_namespaces. */
+#define PLAY_IN_OWN_NETWORK(play)                                                                       \
+	do {                                                                                            \
+		int played = network_own_play(play);                                                    \
+		if (played == NETWORK_NOT_OWN)                                                          \
+			SKIP_BECAUSE("no network of one's own is to be had, or not all that it takes"); \
+		assert_int_equal(played, 0);                                                            \
+	} while (0)
+
 /* The supervisor of a process confined in place: its hidden child. 0 when there is none. */
 pid_t supervisor_of(pid_t process);
 
