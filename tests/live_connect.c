@@ -749,10 +749,12 @@ static int stormed(void *context)
 
 static void connects_succeed_in_a_storm_of_signals(void **state)
 {
-	int count = long_run() ? 200000 : 4000;
+	int count = 4000, rounds = long_run() ? 50 : 1;
 
 	(void)state;
-	assert_int_equal(same(stormed, &count), 0);
+	/* In rounds: an attempt has its time. */
+	for (int i = 0; i < rounds; i++)
+		assert_int_equal(same(stormed, &count), 0);
 }
 
 struct crowd {
