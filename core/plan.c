@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "core/error.h"
+#include "core/keep.h"
 #include "core/parse.h"
 
 static int kernel_check(const struct kernel *kernel, const sl_policy *policy, sl_error *error)
@@ -488,6 +489,8 @@ static int plan_fill(struct plan *plan, const sl_policy *policy, const struct pl
 	int r;
 
 	plan_limits(plan, policy);
+	if ((r = keep_plan(plan, policy, error)) < 0)
+		return r;
 	if ((r = plan_files(plan, policy, net, kernel)) < 0 || (r = plan_network(plan, net, kernel)) < 0 ||
 	    (r = plan_fds(plan, policy)) < 0)
 		return error_errno(error, r, "plan");
