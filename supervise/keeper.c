@@ -64,11 +64,13 @@ static void child_signals(const struct keeper_job *job)
 	sigprocmask(SIG_SETMASK, &job->mask, NULL);
 }
 
-static void child_park(const struct pipes *pipes)
+/* The keeper gives the word when it is ready itself, and of a parked command when the owner does. */
+static void child_await(const struct keeper_job *job, const struct pipes *pipes)
 {
 	char byte;
 
-	child_say(pipes, 0, "parked");
+	if (job->parked)
+		child_say(pipes, 0, "parked");
 	if (fd_read_all(pipes->go_out, &byte, 1) < 0)
 		_exit(EXIT_SLUICE);
 }
@@ -90,8 +92,7 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 	step = "descriptors";
 	if ((job->stdio != NULL && (r = stdio_settle(job->stdio)) < 0) || (r = child_confine(job, &step)) < 0)
 		child_fail(pipes, r, step);
-	if (job->parked)
-		child_park(pipes);
+	child_await(job, pipes);
 	child_signals(job);
 	child_fail(pipes, command_exec(job->command), "exec");
 }
@@ -128,6 +129,14 @@ static void report_supervisor(const struct keeper *keeper, enum keeper_event eve
 	struct keeper_report message = {.event = (int32_t)event, .value = value};
 
 	report_send(keeper->reports, &message);
+}
+
+static void report_failed(const struct keeper *keeper, int code, const char *step)
+{
+	struct keeper_report message = {.event = KEEPER_FAILED, .failure = {.code = code}};
+
+	strncpy(message.failure.step, step, sizeof(message.failure.step) - 1);
+	report_both(keeper, &message);
 }
 
 static void report_done(const struct keeper *keeper, int value)
@@ -214,12 +223,17 @@ static int tree_freeze(struct keeper *keeper)
 	return r;
 }
 
+static int command_release(struct keeper *keeper)
+{
+	keeper->parked = false;
+	return fd_write_all(keeper->go, "", 1);
+}
+
 static int order_carry_out(struct keeper *keeper, const struct keeper_order *order)
 {
 	switch ((enum keeper_order_kind)order->order) {
 	case ORDER_START:
-		keeper->parked = false;
-		return fd_write_all(keeper->go, "", 1);
+		return command_release(keeper);
 	case ORDER_PAUSE:
 		return tree_pause(keeper);
 	case ORDER_FREEZE:
@@ -402,7 +416,7 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
-	struct keeper keeper = {.reports = job->reports, .owner = job->owner, .app = job->app, .parked = job->parked};
+	struct keeper keeper = {.reports = job->reports, .owner = job->owner, .app = job->app, .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;
 	int r;
@@ -412,10 +426,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 			close(job->others[i]);
 	if ((r = pipes_open(&pipes)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
 	    (keeper.command = process_fork()) < 0) {
-		struct keeper_report failed = {
-			.event = KEEPER_FAILED, .failure = {r < 0 ? r : -errno, "starting the command"}};
-
-		report_both(&keeper, &failed);
+		report_failed(&keeper, r < 0 ? r : -errno, "starting the command");
 		_exit(1);
 	}
 	if (keeper.command == 0)
@@ -424,8 +435,11 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;
 	keeper_tell_started(&keeper);
-	if (keeper_settle(&keeper) == 0 && guard_lock(&job->prepared->guard) == 0)
+	if ((r = keeper_settle(&keeper)) == 0 && (r = guard_lock(&job->prepared->guard)) == 0 &&
+	    (job->parked || (r = command_release(&keeper)) == 0))
 		keeper_loop(&keeper);
+	else
+		report_failed(&keeper, r, "/proc/PID/task/TID/children");
 	keeper_end(&keeper);
 }
 
