@@ -186,6 +186,9 @@ static int supervisor_hold(struct keeper *keeper)
 	struct pollfd answered = {.fd = keeper->reports, .events = POLLIN};
 	char byte;
 
+	/* An answer that came too late the last time. */
+	while (poll(&answered, 1, 0) > 0 && fd_read_all(keeper->reports, &byte, 1) == 0)
+		;
 	report_supervisor(keeper, KEEPER_HELD, 0);
 	if (poll(&answered, 1, HOLD_MS) <= 0)
 		return -ETIMEDOUT;
@@ -211,12 +214,13 @@ static int tree_resume(struct keeper *keeper)
 	return 0;
 }
 
+/* Frozen from the question on: a supervisor that answers too late is told to go on all the same. */
 static int tree_freeze(struct keeper *keeper)
 {
-	int r = supervisor_hold(keeper);
+	int r;
 
-	keeper->frozen = r == 0;
-	if (r == 0)
+	keeper->frozen = true;
+	if ((r = supervisor_hold(keeper)) == 0)
 		r = tree_pause(keeper);
 	if (r < 0)
 		tree_resume(keeper);
@@ -374,15 +378,18 @@ static int keeper_settle(struct keeper *keeper)
 	return tree_open(&keeper->tree, keeper->proc);
 }
 
-/* The owner's view of it begins with a pidfd: a number could be another's by the time it is looked up. */
-static void keeper_tell_started(const struct keeper *keeper)
+/* With a pidfd: a number could be another's by the time it is looked up. */
+static int keeper_tell_started(const struct keeper *keeper)
 {
 	struct keeper_report message = {.event = KEEPER_STARTED, .value = keeper->command};
-	cleanup_fd int pidfd = -1;
+	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, keeper->command, 0);
+	int r;
 
-	if (keeper->owner >= 0 && (pidfd = (int)syscall(SYS_pidfd_open, keeper->command, 0)) >= 0)
-		fd_send(keeper->owner, pidfd);
+	if (pidfd < 0)
+		return -errno;
 	report_both(keeper, &message);
+	r = fd_send(keeper->reports, pidfd);
+	return r < 0 || keeper->owner < 0 ? r : fd_send(keeper->owner, pidfd);
 }
 
 static int pipes_open(struct pipes *pipes)
@@ -434,9 +441,8 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	keeper.failures = pipes.failures_out;
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;
-	keeper_tell_started(&keeper);
-	if ((r = keeper_settle(&keeper)) == 0 && (r = guard_lock(&job->prepared->guard)) == 0 &&
-	    (job->parked || (r = command_release(&keeper)) == 0))
+	if ((r = keeper_tell_started(&keeper)) == 0 && (r = keeper_settle(&keeper)) == 0 &&
+	    (r = guard_lock(&job->prepared->guard)) == 0 && (job->parked || (r = command_release(&keeper)) == 0))
 		keeper_loop(&keeper);
 	else
 		report_failed(&keeper, r, "/proc/PID/task/TID/children");
