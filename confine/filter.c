@@ -225,6 +225,14 @@ int filter_assemble(struct filter_program *program, const struct plan *plan, pid
 	return assembler_finish(&to, program);
 }
 
+/* As a constant it stands in the comparisons of emit_test() only. */
+void filter_set_gate(struct filter_program *program, pid_t gate)
+{
+	for (size_t i = 0; i < program->count; i++)
+		if (program->code[i].code == (BPF_JMP | BPF_JEQ | BPF_K) && program->code[i].k == GATE_LATER)
+			program->code[i].k = (uint32_t)gate;
+}
+
 void filter_clear(struct filter_program *program)
 {
 	free(program->code);

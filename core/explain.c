@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/keep.h"
 #include "core/plan.h"
 
 static const char *const fs_names[] = {
@@ -282,7 +283,13 @@ static void trapped_print(const struct plan *plan, FILE *out)
 static void processes_print(const struct plan *plan, FILE *out)
 {
 	fputs("processes:\n", out);
-	if (!plan->supervised)
+	if (!plan->supervised && plan->kept != NULL)
+		fprintf(out,
+		        "  sluice, which supervises no call and waits\n"
+		        "    a keeper, for %s, which kills what is left of the tree when the command or sluice ends\n"
+		        "      the command, confined\n",
+		        plan->kept);
+	else if (!plan->supervised)
 		fputs(plan->mode == PLAN_IN_PLACE
 		              ? "  the program, confined; no supervisor: Landlock and the filter decide all\n"
 		              : "  the command, confined, in this process; no supervisor: Landlock and the filter "
@@ -317,6 +324,7 @@ static void descriptors_print(const struct plan *plan, FILE *out)
 	if (plan->limit_file_size)
 		fprintf(out, "limits: no file grows above %llu bytes\n",
 		        (unsigned long long)plan->max_file_size);
+	keep_print(plan, out);
 }
 
 int plan_print(const struct plan *plan, FILE *out)

@@ -94,3 +94,34 @@ int size_parse(const char *text, uint64_t *size)
 	*size = (whole << shift) + (uint64_t)(((unsigned __int128)billionths << shift) / 1000000000);
 	return 0;
 }
+
+static const struct {
+	const char *suffix;
+	uint64_t milliseconds;
+} time_units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+
+static uint64_t unit_find(const char *suffix)
+{
+	for (size_t i = 0; i < sizeof(time_units) / sizeof(time_units[0]); i++)
+		if (strcmp(suffix, time_units[i].suffix) == 0)
+			return time_units[i].milliseconds;
+	return 0;
+}
+
+int duration_parse(const char *text, uint64_t *milliseconds)
+{
+	const uint64_t year = 366ull * 86400000;
+	uint64_t whole, billionths = 0, unit;
+	int r;
+
+	if ((r = digits_parse(&text, &whole)) < 0)
+		return r;
+	if (*text == '.' && (r = fraction_parse(&text, &billionths)) < 0)
+		return r;
+	if ((unit = unit_find(text)) == 0)
+		return -EINVAL;
+	if (whole > year / unit)
+		return -ERANGE;
+	*milliseconds = whole * unit + billionths * unit / 1000000000;
+	return *milliseconds == 0 || *milliseconds > year ? -ERANGE : 0;
+}

@@ -92,6 +92,9 @@ struct plan {
 	enum plan_mode mode;
 	bool supervised;
 	const char *reason;  /* what needs the supervisor; NULL without one */
+	const char *kept;    /* what needs a keeper, in launch mode; NULL when nothing does but a supervisor */
+	uint64_t timeout_ms; /* 0: none */
+	bool die_with_parent;
 	unsigned conditions; /* enum plan_condition */
 
 	bool unix_continue; /* a connect of a unix socket gains nothing by being made into another: dispatch.c */

@@ -137,6 +137,17 @@ static int size_check(const char *key, const char *value, sl_error *error)
 	return 0;
 }
 
+static int duration_check(const char *key, const char *value, sl_error *error)
+{
+	uint64_t ms;
+	int r = duration_parse(value, &ms);
+
+	if (r < 0)
+		return error_set(error, r, "%s: \"%.64s\" %s, expected a time such as 30, 1.5s, 10m or 2h", key,
+		                 value, r == -ERANGE ? "is too long or too short" : "is not a time");
+	return 0;
+}
+
 static int fd_check(const char *key, const char *value, sl_error *error)
 {
 	uint64_t number;
@@ -195,6 +206,8 @@ static int value_check(const struct option_row *row, const char *value, const st
 	switch (row->kind) {
 	case OPTION_SIZE:
 		return size_check(row->key, value, error);
+	case OPTION_DURATION:
+		return duration_check(row->key, value, error);
 	case OPTION_RULES:
 		return checks->rule(row->key, value, error);
 	case OPTION_BINDS:
@@ -224,7 +237,7 @@ static int value_check(const struct option_row *row, const char *value, const st
 static bool row_is_scalar(const struct option_row *row)
 {
 	return row->kind == OPTION_FLAG || row->kind == OPTION_SIZE || row->kind == OPTION_PROXY ||
-	       row->kind == OPTION_FD;
+	       row->kind == OPTION_FD || row->kind == OPTION_DURATION;
 }
 
 static int list_append(struct value_list *list, const char *value)

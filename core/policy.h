@@ -19,6 +19,7 @@ enum option_id {
 enum option_kind {
 	OPTION_FLAG,     /* on or off; at most one value */
 	OPTION_SIZE,     /* one value, the last wins */
+	OPTION_DURATION, /* likewise */
 	OPTION_PATHS,    /* bytes, not empty */
 	OPTION_RULES,    /* netpolicy's grammar */
 	OPTION_BINDS,    /* netpolicy's grammar */

@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/error.h"
+#include "supervise/supervise.h"
+
 enum { ARGUMENTS_MAX = 1024 };
 
 static int path_check(const char *path)
@@ -74,4 +77,15 @@ int command_exec(const struct command *command)
 {
 	execve(command->path, command->argv, environ);
 	return errno == ENOEXEC ? shell_exec(command) : -errno;
+}
+
+int exec_failure(int code, const char *path, sl_error *error)
+{
+	if (code == -EACCES)
+		return error_set(
+			error, code,
+			"%.100s cannot be executed: permission denied. Nothing may be read or executed but what "
+			"is granted: --fs-system grants what programs need, -r PATH more",
+			path);
+	return error_errno(error, code, "%.180s", path);
 }

@@ -75,12 +75,12 @@ static int names_open(struct gate *gate)
 	return dns_open(gate->dns, rules->table, &gate->pins, &rules->servers);
 }
 
-int gate_open(struct gate *gate, const struct gate_rules *rules, int control)
+int gate_open_idle(struct gate *gate, const struct gate_rules *rules)
 {
 	int r;
 
-	*gate = (struct gate){.rules = rules, .listener = -1, .control = control, .waits = -1};
-	if ((r = guard_descriptors()) < 0 || (r = arena_init()) < 0)
+	*gate = (struct gate){.rules = rules, .listener = -1, .control = -1, .waits = -1};
+	if ((r = arena_init()) < 0)
 		return r;
 	if ((gate->null = guard_null()) < 0)
 		return gate->null;
@@ -90,6 +90,16 @@ int gate_open(struct gate *gate, const struct gate_rules *rules, int control)
 	gate->loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
 	if (gate->proc < 0 || gate->loop == NULL)
 		return gate->proc < 0 ? -errno : -ENOMEM;
+	return 0;
+}
+
+int gate_open(struct gate *gate, const struct gate_rules *rules, int control)
+{
+	int r;
+
+	if ((r = guard_descriptors()) < 0 || (r = gate_open_idle(gate, rules)) < 0)
+		return r;
+	gate->control = control;
 	target_init(gate);
 	if (rules->unix_grants != NULL)
 		unix_names_init();

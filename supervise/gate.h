@@ -147,6 +147,7 @@ struct gate {
 
 /* gate.c */
 int gate_open(struct gate *gate, const struct gate_rules *rules, int control);
+int gate_open_idle(struct gate *gate, const struct gate_rules *rules); /* the loop alone: no call will be asked about */
 void gate_listen(struct gate *gate, int listener);
 void gate_run(struct gate *gate);
 int64_t gate_seconds(void); /* CLOCK_MONOTONIC: what pins expire by */
@@ -273,7 +274,11 @@ int connect_guard_init(void);
 #define GATE_CAPABILITIES (1ull << CAP_SYS_PTRACE | 1ull << CAP_KILL)
 struct filter_program;
 int guard_assemble(struct filter_program *program, unsigned conditions); /* the plan's */
-enum { GUARD_KEEP_MAX = 72 };
+enum {
+	GUARD_KEEP_MAX = 72,   /* of prepare_fds() */
+	GUARD_CLOSE_MAX = 160, /* and of what a command is given */
+};
+void guard_forget_signals(void); /* the program's handlers: they are not to run in here */
 int guard_detach(const int *keep, size_t count);
 int guard_close_except(const int *keep, size_t count); /* and except 0 to 2; `keep` is unique and above 2 */
 int guard_descriptors(void); /* the soft limit up to the hard one; -EMFILE when that is too low */

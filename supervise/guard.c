@@ -130,6 +130,11 @@ static const struct filter_allow rows[] = {
 	{SYS_pidfd_send_signal, NULL, 0},
 	{SYS_getpgid, NULL, 0},
 	{SYS_getpgrp, NULL, 0},
+	{SYS_getsid, NULL, 0},
+	{SYS_getdents64, NULL, 0},
+	/* To end as the command ended, by a signal. */
+	{SYS_rt_sigaction, NULL, 0},
+	{SYS_rt_sigprocmask, NULL, 0},
 	/* Following a path: what an O_PATH descriptor is, and what a symbolic link says. They read, and change nothing. */
 	{SYS_statx, NULL, 0, WHEN_UNIX},
 	{SYS_readlinkat, NULL, 0, WHEN_UNIX},
@@ -177,7 +182,7 @@ int guard_stdio(int null)
 
 /* The program's handlers are not to run in here. What is blocked stays blocked: the mask was filled before
  * the fork, and only SIGALRM is opened again. */
-static void signals_forget(void)
+void guard_forget_signals(void)
 {
 	struct sigaction action = {.sa_handler = SIG_DFL};
 
@@ -194,9 +199,9 @@ static int number_compare(const void *left, const void *right)
 
 int guard_close_except(const int *keep, size_t count)
 {
-	int all[GUARD_KEEP_MAX + 3] = {0, 1, 2};
+	int all[GUARD_CLOSE_MAX + 3] = {0, 1, 2};
 
-	if (count > GUARD_KEEP_MAX)
+	if (count > GUARD_CLOSE_MAX)
 		return -EINVAL;
 	memcpy(all + 3, keep, count * sizeof(*keep));
 	qsort(all, count + 3, sizeof(*all), number_compare);
@@ -208,7 +213,7 @@ int guard_detach(const int *keep, size_t count)
 {
 	int null, r;
 
-	signals_forget();
+	guard_forget_signals();
 	setsid();
 	prctl(PR_SET_NAME, "sluice-gate", 0, 0, 0);
 	if (chdir("/") < 0)

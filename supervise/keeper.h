@@ -1,13 +1,14 @@
 /* The command's parent in launch mode: it outlives whoever dies first, and takes the tree with it.
  *
- *     sluice (supervisor)
+ *     sluice, or the stand-in of a sandbox (supervisor)
  *      +- keeper (subreaper)
  *          +- command (confined)
  *              +- its tree
  *
  * Orphans of the tree come to the keeper, and nobody else could find them: when the command ends it kills what is
  * left, and when the supervisor dies, by whatever hand, it kills the command too. It holds no listener, so that the
- * supervisor's death is also the gate's.
+ * supervisor's death is also the gate's. What is done to the whole tree it does, by order of the owner: the program
+ * that made the sandbox.
  */
 #ifndef SL_SUPERVISE_KEEPER_H
 #define SL_SUPERVISE_KEEPER_H
@@ -18,39 +19,65 @@
 
 #include "supervise/command.h"
 #include "supervise/prepare.h"
+#include "supervise/stdio.h"
 
+/* Who is told: the supervisor (s), the owner (o). */
 enum keeper_event {
-	KEEPER_STARTED, /* value: the command's pid */
-	KEEPER_STOPPED, /* the signal that stopped it */
-	KEEPER_ENDED,   /* status of wait(2); the tree is gone */
-	KEEPER_BEATEN,  /* likewise, but part of the tree could not be killed */
-};
-struct keeper_report {
-	int32_t event, value;
+	KEEPER_STARTED, /* s, o: value is the command's pid; a pidfd of it follows: fd_send() */
+	KEEPER_PARKED,  /* o: the walls are up, and it waits for ORDER_START */
+	KEEPER_EXECED,  /* s, o: the command runs */
+	KEEPER_FAILED,  /* s, o: it never will; `failure` says why, and ENDED follows */
+	KEEPER_STOPPED, /* s: value is the signal that stopped it */
+	KEEPER_HELD,    /* s: answer no call until it says KEEPER_GOES_ON */
+	KEEPER_GOES_ON, /* s */
+	KEEPER_DONE,    /* o: the last order was carried out; value 0 or -errno */
+	KEEPER_ENDED,   /* s, o: value is wait(2)'s status, `reason` why; the tree is gone */
+	KEEPER_BEATEN,  /* s, o: likewise, but part of the tree could not be killed */
 };
 
-/* What the child says of its own end, before exec closes the pipe. */
+/* Why it ended, when not by itself. */
+enum keeper_reason { REASON_NONE, REASON_KILLED, REASON_TIMEOUT, REASON_MEMORY, REASON_OWNER };
+
+/* What the child says of its own end, before exec closes the pipe; with code 0 that it is parked. */
 struct failure {
 	int32_t code;
 	char step[60];
 };
 
+struct keeper_report {
+	int32_t event, value, reason;
+	struct failure failure;
+};
+
+enum keeper_order_kind {
+	ORDER_START,
+	ORDER_PAUSE,
+	ORDER_RESUME,
+	ORDER_FREEZE,
+	ORDER_THAW,
+	ORDER_SIGNAL, /* value: to the command alone */
+	ORDER_KILL,   /* the whole tree */
+};
+struct keeper_order {
+	int32_t order, value;
+};
+
 struct keeper_job {
 	const struct prepared *prepared;
 	const struct command *command;
-	int control;               /* the target's end */
-	int failures;              /* write end, for struct failure */
-	int reports;               /* write end, for struct keeper_report */
-	int others[3];             /* the supervisor's ends: not for us */
-	sigset_t mask;             /* the caller's */
-	struct sigaction on_child; /* likewise, of SIGCHLD */
+	const struct stdio_plan *stdio; /* NULL: descriptors are in place already */
+	int control;                    /* the target's end; -1 without a gate */
+	int reports;                    /* write end, for struct keeper_report: the supervisor's */
+	int owner;                      /* orders and reports, SOCK_SEQPACKET; -1: nobody gives any */
+	int app;                        /* pidfd of who the tree dies with; -1: nobody */
+	int others[2];                  /* the supervisor's ends: not for us; -1: none */
+	bool parked;                    /* the command waits for ORDER_START */
+	sigset_t mask;                  /* the command's */
+	struct sigaction on_child;      /* likewise, of SIGCHLD */
+	bool plain_signals;             /* and SIGPIPE as a program expects it */
 };
 
 /* Fork the keeper, which forks the command. All signals must be blocked. Its pid, or -errno. */
 pid_t keeper_start(const struct keeper_job *job);
-
-/* Kill whatever there is below this process, which must be a subreaper; `proc` is /proc. False when some were left
- * after seconds: they fork faster than they can be named. Without memory. */
-bool tree_kill(int proc);
 
 #endif

@@ -25,34 +25,20 @@
 #include "core/error.h"
 #include "core/fd.h"
 #include "supervise/command.h"
-#include "supervise/handover.h"
-#include "supervise/keeper.h"
 #include "supervise/prepare.h"
+#include "supervise/session.h"
 #include "supervise/supervise.h"
 
 struct launch {
-	struct gate gate;
-	pid_t keeper;
-	pid_t command;
-	int command_pidfd;
-	int signals, reports;
-	struct ev_io signals_ready, reports_ready;
-	bool ended, beaten;
-	int status; /* of wait(2), once `ended` */
-	bool failed;
-	struct failure failure;
+	struct session session;
+	int signals;
+	bool continued; /* by us, already: SIGCONT woke us, and waits in `signals` */
+	struct ev_io signals_ready;
 };
 
 static int exec_error(int code, const char *path, sl_error *error)
 {
-	if (code == -EACCES)
-		error_set(
-			error, code,
-			"%.100s cannot be executed: permission denied. Nothing may be read or executed but what "
-			"is granted: --fs-system grants what programs need, -r PATH more",
-			path);
-	else
-		error_errno(error, code, "%.180s", path);
+	exec_failure(code, path, error);
 	return code == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
@@ -124,69 +110,39 @@ static int launch_alone(struct prepared *prepared, const struct command *command
 	return exec_error(command_exec(command), command->path, error);
 }
 
-static void command_signal(struct launch *launch, int signal)
+static void command_signal(struct session *session, int signal)
 {
-	syscall(SYS_pidfd_send_signal, launch->command_pidfd, signal, NULL, 0);
+	syscall(SYS_pidfd_send_signal, session->command_pidfd, signal, NULL, 0);
 }
 
 /* Whoever waits for us is to see that the terminal has stopped the command; it goes on when we are told to. A
  * SIGSTOP is between processes, and where it has gone on already the tree must not lose its supervisor. */
-static void command_stopped(struct launch *launch, int signal)
+static void command_stopped(struct session *session, int signal)
 {
-	if (signal == SIGSTOP || !target_is_stopped(&launch->gate, launch->command))
+	struct launch *launch = (struct launch *)((char *)session - offsetof(struct launch, session));
+
+	if (signal == SIGSTOP || !target_is_stopped(&session->gate, session->command))
 		return;
 	kill(getpid(), SIGSTOP);
-	command_signal(launch, SIGCONT);
-}
-
-static void report_take(struct launch *launch, const struct keeper_report *report)
-{
-	if (report->event == KEEPER_STOPPED)
-		command_stopped(launch, report->value);
-	if (report->event != KEEPER_ENDED && report->event != KEEPER_BEATEN)
-		return;
-	launch->ended = true;
-	launch->beaten = report->event == KEEPER_BEATEN;
-	launch->status = report->value;
-}
-
-/* End of file, too, ends the loop: launch_wait() finds out what has become of the keeper. */
-static void reports_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
-{
-	struct launch *launch = watcher->data;
-	struct keeper_report report;
-	bool there = fd_read_all(launch->reports, &report, sizeof(report)) == 0;
-
-	(void)events;
-	if (there)
-		report_take(launch, &report);
-	if (!there || launch->ended)
-		ev_break(loop, EVBREAK_ALL);
+	launch->continued = true;
+	if (target_is_stopped(&session->gate, session->command))
+		command_signal(session, SIGCONT);
 }
 
 static void signals_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
-	struct launch *launch = watcher->data;
+	struct launch *launch = (struct launch *)((char *)watcher - offsetof(struct launch, signals_ready));
 	struct signalfd_siginfo info;
 
 	(void)loop, (void)events;
-	while (read(launch->signals, &info, sizeof(info)) == sizeof(info))
-		if (info.ssi_code <= 0)
-			command_signal(launch,
+	while (read(launch->signals, &info, sizeof(info)) == sizeof(info)) {
+		bool again = info.ssi_signo == SIGCONT && launch->continued;
+
+		launch->continued &= !again;
+		if (info.ssi_code <= 0 && !again)
+			command_signal(&launch->session,
 			               (int)info.ssi_signo); /* a person's; the terminal's reach it alone */
-}
-
-static void failures_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
-{
-	struct gate *gate = watcher->data;
-	struct launch *launch = (struct launch *)((char *)gate - offsetof(struct launch, gate));
-
-	(void)loop, (void)events;
-	gate_unwatch(gate, watcher);
-	launch->failed = fd_read_all(watcher->fd, &launch->failure, sizeof(launch->failure)) == 0;
-	/* The command runs. Its pipes must see end of file when it closes them, so ours go. */
-	if (!launch->failed)
-		guard_stdio(gate->null);
+	}
 }
 
 static int signals_open(struct launch *launch)
@@ -201,106 +157,53 @@ static int signals_open(struct launch *launch)
 	return launch->signals < 0 ? -errno : 0;
 }
 
-static int status_of(const struct launch *launch)
+static int status_of(const struct session *session)
 {
-	if (WIFSIGNALED(launch->status))
-		return 128 + WTERMSIG(launch->status);
-	return WEXITSTATUS(launch->status);
+	if (WIFSIGNALED(session->status))
+		return 128 + WTERMSIG(session->status);
+	return WEXITSTATUS(session->status);
 }
 
-static int launch_failed(const struct launch *launch, const struct command *command, sl_error *error)
+static int launch_failed(const struct session *session, const struct command *command, sl_error *error)
 {
-	if (strcmp(launch->failure.step, "exec") == 0)
-		return exec_error(launch->failure.code, command->path, error);
-	error_errno(error, launch->failure.code, "%s", launch->failure.step);
+	if (strcmp(session->failure.step, "exec") == 0)
+		return exec_error(session->failure.code, command->path, error);
+	error_errno(error, session->failure.code, "%s", session->failure.step);
 	return EXIT_SLUICE;
 }
 
-/* The supervisor's side of handover.h. */
-static int launch_take_over(struct launch *launch, const struct prepared *prepared, int control, int failures)
-{
-	struct gate *gate = &launch->gate;
-	struct keeper_report started;
-	int listener, r;
-
-	if ((r = gate_open(gate, &prepared->rules, control)) < 0 || (r = signals_open(launch)) < 0 ||
-	    (r = fd_read_all(launch->reports, &started, sizeof(started))) < 0)
-		return r;
-	/* It cannot have been reaped: it waits for our word. */
-	launch->command = gate->probed = started.value;
-	if ((launch->command_pidfd = (int)syscall(SYS_pidfd_open, launch->command, 0)) < 0)
-		return -errno;
-	if ((r = handover_report(control, 0)) < 0)
-		return r;
-	if ((listener = fd_recv(control)) < 0)
-		return listener == -EPIPE ? -ECONNRESET : listener;
-	gate_listen(gate, listener);
-	gate_watch(gate, &launch->signals_ready, launch->signals, signals_ready);
-	gate_watch(gate, &launch->reports_ready, launch->reports, reports_ready);
-	launch->signals_ready.data = launch->reports_ready.data = launch;
-	gate_watch(gate, &gate->control_ready, failures, failures_ready);
-	if ((r = guard_lock(&prepared->guard)) < 0)
-		return r;
-	return handover_report(control, 0);
-}
-
-/* The keeper's last word; where it was killed, its work falls to us, the next subreaper above. */
-static void launch_wait(struct launch *launch)
-{
-	struct keeper_report report;
-
-	while (!launch->ended && fd_read_all(launch->reports, &report, sizeof(report)) == 0)
-		report_take(launch, &report);
-	if (!launch->ended)
-		launch->beaten = !tree_kill(launch->gate.proc);
-	while (waitpid(launch->keeper, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
 static int launch_serve(struct launch *launch, const struct prepared *prepared, const struct command *command,
-                        int control, int failures, sl_error *error)
+                        const struct session_ends *ends, sl_error *error)
 {
-	int r = launch_take_over(launch, prepared, control, failures);
+	struct session *session = &launch->session;
+	int r = signals_open(launch);
 
+	session->stopped = command_stopped;
 	if (r == 0)
-		gate_run(&launch->gate);
-	else
-		kill(launch->keeper, SIGKILL); /* and with it the command: PR_SET_PDEATHSIG */
-	launch_wait(launch);
-	if (launch->beaten)
+		r = session_take_over(session, prepared, ends);
+	if (r == 0) {
+		gate_watch(&session->gate, &launch->signals_ready, launch->signals, signals_ready);
+		session_run(session);
+	} else {
+		kill(session->keeper, SIGKILL); /* and with it the command: PR_SET_PDEATHSIG */
+	}
+	session_wait(session);
+	if (session->beaten)
 		error_set(error, -EBUSY, "not all of the command's descendants could be killed");
 	/* What the child says of itself is nearer to the cause than what we saw of it. */
-	if (launch->failed || fd_read_all(failures, &launch->failure, sizeof(launch->failure)) == 0)
-		return launch_failed(launch, command, error);
-	if (r < 0 || !launch->ended) {
+	if (session->failed)
+		return launch_failed(session, command, error);
+	if (r < 0 || !session->ended) {
 		error_errno(error, r < 0 ? r : -ECHILD, r < 0 ? "the supervisor" : "the keeper was killed");
 		return EXIT_SLUICE;
 	}
-	return status_of(launch);
-}
-
-struct channel {
-	int ours, theirs;
-};
-
-static int pipe_open(struct channel *channel)
-{
-	int pair[2];
-
-	if (pipe2(pair, O_CLOEXEC) < 0)
-		return -errno;
-	*channel = (struct channel){pair[0], pair[1]};
-	return 0;
-}
-
-static int socket_open(struct channel *channel)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	*channel = (struct channel){pair[0], pair[1]};
-	return 0;
+	if (session->reason == REASON_TIMEOUT) {
+		error_set(error, -ETIMEDOUT, "timeout after %llu.%03llu s",
+		          (unsigned long long)prepared->plan.timeout_ms / 1000,
+		          (unsigned long long)prepared->plan.timeout_ms % 1000);
+		return EXIT_TIMEOUT;
+	}
+	return status_of(session);
 }
 
 static void kept_close(const struct plan *plan)
@@ -323,39 +226,49 @@ static int signals_hold(struct keeper_job *job)
 	return 0;
 }
 
-static int launch_supervised(struct prepared *prepared, const struct command *command, sl_error *error)
+/* It may have ended between the two calls: then it is not our parent any more. */
+static int parent_open(pid_t parent)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, parent, 0);
+
+	if (pidfd < 0)
+		return -errno;
+	return getppid() == parent ? pidfd : -ESRCH;
+}
+
+static int launch_kept(struct prepared *prepared, const struct command *command, sl_error *error)
 {
 	static struct launch launch;
-	struct channel control = {-1, -1}, failures = {-1, -1}, reports = {-1, -1};
-	struct keeper_job job = {.prepared = prepared, .command = command};
+	struct session_ends ends;
+	struct keeper_job job = {.prepared = prepared, .command = command, .owner = -1, .app = -1};
+	pid_t parent = getppid();
 	int r;
 
-	if (prepare_walls(prepared, getpid(), error) < 0)
+	if (prepare_walls(prepared, getpid(), error) < 0 ||
+	    (!prepared->plan.supervised && prepare_guard(prepared, error) < 0))
 		return EXIT_SLUICE;
-	if ((r = socket_open(&control)) < 0 || (r = pipe_open(&failures)) < 0 ||
-	    (r = pipe_open(&reports)) < 0 || (r = signals_hold(&job)) < 0) {
+	if (prepared->plan.die_with_parent && (job.app = parent_open(parent)) < 0) {
+		error_errno(error, job.app, "die-with-parent");
+		return EXIT_SLUICE;
+	}
+	if ((r = session_channels(&ends, prepared->plan.supervised)) < 0 || (r = signals_hold(&job)) < 0) {
 		error_errno(error, r, "starting the command");
 		return EXIT_SLUICE;
 	}
-	job.control = control.theirs;
-	job.failures = failures.theirs;
-	job.reports = reports.theirs;
-	job.others[0] = control.ours;
-	job.others[1] = failures.ours;
-	job.others[2] = reports.ours;
+	job.control = ends.theirs[0];
+	job.reports = ends.theirs[1];
+	memcpy(job.others, ends.ours, sizeof(job.others));
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	if ((launch.keeper = keeper_start(&job)) < 0) {
-		error_errno(error, launch.keeper, "starting the command");
+	if ((launch.session.keeper = keeper_start(&job)) < 0) {
+		error_errno(error, launch.session.keeper, "starting the command");
 		return EXIT_SLUICE;
 	}
-	launch.reports = reports.ours;
-	close(control.theirs);
-	close(failures.theirs);
-	close(reports.theirs);
+	fd_close(&ends.theirs[0]);
+	fd_close(&ends.theirs[1]);
 	if (prepared->rules.ruleset < 0)
 		fd_close(&prepared->ruleset);
 	kept_close(&prepared->plan);
-	return launch_serve(&launch, prepared, command, control.ours, failures.ours, error);
+	return launch_serve(&launch, prepared, command, &ends, error);
 }
 
 /* Who starts us without stdio: the numbers must not go to what we open. exec closes these again, so that the
@@ -391,8 +304,8 @@ int launch_run(const sl_policy *policy, char *const argv[], sl_error *error)
 		return EXIT_SLUICE;
 	if (descriptors_settle(&prepared, error) < 0 || prepare_objects(&prepared, policy, error) < 0)
 		r = EXIT_SLUICE;
-	else if (prepared.plan.supervised)
-		r = launch_supervised(&prepared, &command, error);
+	else if (prepared.plan.supervised || prepared.plan.kept != NULL)
+		r = launch_kept(&prepared, &command, error);
 	else
 		r = launch_alone(&prepared, &command, error);
 	prepare_clear(&prepared);

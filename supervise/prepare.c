@@ -150,10 +150,19 @@ static int ruleset_open(struct prepared *prepared, sl_error *error)
 	return prepared->ruleset < 0 ? error_errno(error, -errno, "descriptors") : 0;
 }
 
-static int gate_prepare(struct prepared *prepared, sl_error *error)
+int prepare_guard(struct prepared *prepared, sl_error *error)
 {
 	int r;
 
+	if ((r = guard_assemble(&prepared->guard,
+	                        prepared->plan.conditions |
+	                                (capabilities_permitted() != 0 ? WHEN_PRIVILEGED : 0))) < 0)
+		return error_errno(error, r, "the supervisor's filter");
+	return 0;
+}
+
+static int gate_prepare(struct prepared *prepared, sl_error *error)
+{
 	prepared->rules = (struct gate_rules){
 		.table = prepared->table,
 		.binds = &prepared->binds,
@@ -169,11 +178,7 @@ static int gate_prepare(struct prepared *prepared, sl_error *error)
 	};
 	if (getrandom(prepared->rules.nonce, sizeof(prepared->rules.nonce), 0) != NONCE_SIZE)
 		return error_errno(error, -EIO, "getrandom");
-	if ((r = guard_assemble(&prepared->guard,
-	                        prepared->plan.conditions |
-	                                (capabilities_permitted() != 0 ? WHEN_PRIVILEGED : 0))) < 0)
-		return error_errno(error, r, "the supervisor's filter");
-	return 0;
+	return prepare_guard(prepared, error);
 }
 
 int prepare_plan(struct prepared *prepared, const sl_policy *policy, enum plan_mode mode, sl_error *error)

@@ -15,13 +15,16 @@ struct prepared {
 	struct net_binds binds;
 	struct dns_servers servers;
 	struct gate_rules rules;     /* only with plan.supervised */
-	struct filter_program guard; /* likewise: the supervisor's own filter */
+	struct filter_program guard; /* the supervisor's own filter: prepare_guard() */
 	struct filter_program filter;
 	int ruleset;
 };
 
 /* Freezes the policy. On failure *prepared holds nothing. */
 int prepare_plan(struct prepared *prepared, const sl_policy *policy, enum plan_mode mode, sl_error *error);
+
+/* The filter of the supervisor and the keeper, where only a keeper is needed; with plan.supervised it is there. */
+int prepare_guard(struct prepared *prepared, sl_error *error);
 
 /* Take port-map-fd over, above 2: the supervisor's own. -EBADF. */
 int prepare_map(struct prepared *prepared, sl_error *error);

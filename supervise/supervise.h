@@ -9,10 +9,14 @@
 int confine_in_place(const sl_policy *policy, sl_error *error);
 
 enum {
+	EXIT_TIMEOUT = 124,        /* the policy's timeout */
 	EXIT_SLUICE = 125,         /* sluice itself failed */
 	EXIT_NOT_EXECUTABLE = 126, /* found, and could not be executed */
 	EXIT_NOT_FOUND = 127,
 };
+
+/* What execve(2) said, in words that help. Returns `code`. */
+int exec_failure(int code, const char *path, sl_error *error);
 
 /* Run a command in launch mode and return its exit status, 128+n for signal n; or one of the above with
  * *error set. Without a supervisor this process becomes the command, so that a return means failure. To be

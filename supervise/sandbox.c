@@ -1,0 +1,514 @@
+/* sl_sandbox: the app's side. It speaks with the keeper over one socket, `owner`: orders go in, reports come out. What may
+ * be asked for in which state is the table's business: sandbox_state.h. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/fd.h"
+#include "supervise/keeper.h"
+#include "supervise/sandbox_state.h"
+#include "supervise/standin.h"
+#include "supervise/supervise.h"
+
+enum { PIDFD_WAIT = 3 }; /* P_PIDFD: waitid(2) */
+
+struct sl_sandbox {
+	enum sl_state state;
+	int owner;
+	pid_t child, command;
+	int child_pidfd, command_pidfd;
+	struct stdio_ends ends;
+	struct command program;
+	bool failed, parked, done;
+	bool settled; /* it was parked, or executed */
+	int done_value;
+	struct failure failure;
+	sl_status status;
+};
+
+/* ---- reports ---- */
+
+/* 1: one report; 0: a pidfd, which was kept; -EAGAIN, -EPIPE. */
+static int report_recv(sl_sandbox *sandbox, struct keeper_report *report, int flags)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {report, sizeof(*report)};
+	struct msghdr message = {.msg_iov = &iov,
+	                         .msg_iovlen = 1,
+	                         .msg_control = control.bytes,
+	                         .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *rights;
+	ssize_t size;
+
+	while ((size = recvmsg(sandbox->owner, &message, flags | MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+		;
+	if (size <= 0)
+		return size < 0 && errno == EAGAIN ? -EAGAIN : -EPIPE;
+	rights = CMSG_FIRSTHDR(&message);
+	if (rights != NULL && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(sizeof(int))) {
+		fd_close(&sandbox->command_pidfd);
+		memcpy(&sandbox->command_pidfd, CMSG_DATA(rights), sizeof(int));
+		return 0;
+	}
+	return size == sizeof(*report) ? 1 : -EPIPE;
+}
+
+static void status_of_wait(sl_status *status, int value)
+{
+	status->signal = WIFSIGNALED(value) ? WTERMSIG(value) : 0;
+	status->code = WIFSIGNALED(value) ? -1 : WEXITSTATUS(value);
+}
+
+static void status_of_failure(sl_status *status, const struct failure *failure)
+{
+	status->signal = 0;
+	status->code = strcmp(failure->step, "exec") != 0 ? EXIT_SLUICE
+	               : failure->code == -ENOENT         ? EXIT_NOT_FOUND
+	                                                  : EXIT_NOT_EXECUTABLE;
+	status->reason = SL_REASON_FAILED;
+}
+
+/* The stand-in ends right behind the keeper's last word. An app that reaps all its children may have been faster. */
+static void sandbox_reap(sl_sandbox *sandbox)
+{
+	siginfo_t info;
+
+	while (waitid((idtype_t)PIDFD_WAIT, (id_t)sandbox->child_pidfd, &info, WEXITED) < 0 && errno == EINTR)
+		;
+}
+
+static void sandbox_ended(sl_sandbox *sandbox, const struct keeper_report *report)
+{
+	static const int reasons[] = {
+		[REASON_NONE] = SL_REASON_NONE,       [REASON_KILLED] = SL_REASON_LOST,
+		[REASON_TIMEOUT] = SL_REASON_TIMEOUT, [REASON_MEMORY] = SL_REASON_MEMORY,
+		[REASON_OWNER] = SL_REASON_KILLED,
+	};
+
+	if (report == NULL)
+		sandbox->status = (sl_status){.code = EXIT_SLUICE, .reason = SL_REASON_LOST};
+	else
+		status_of_wait(&sandbox->status, report->value);
+	if (report != NULL && (unsigned)report->reason < sizeof(reasons) / sizeof(reasons[0]))
+		sandbox->status.reason = reasons[report->reason];
+	if (report != NULL)
+		sandbox->status.leftover = report->event == KEEPER_BEATEN;
+	if (sandbox->failed)
+		status_of_failure(&sandbox->status, &sandbox->failure);
+	sandbox_reap(sandbox);
+}
+
+static void event_take(sl_sandbox *sandbox, enum sandbox_event event, const struct keeper_report *report)
+{
+	const struct transition *transition = sandbox_transition(sandbox->state, event);
+
+	if (transition->step == STEP_REFUSE)
+		return;
+	if (transition->step == STEP_END)
+		sandbox_ended(sandbox, report);
+	sandbox->state = transition->next;
+}
+
+static void report_take(sl_sandbox *sandbox, const struct keeper_report *report)
+{
+	switch ((enum keeper_event)report->event) {
+	case KEEPER_STARTED:
+		sandbox->command = report->value;
+		return;
+	case KEEPER_PARKED:
+		sandbox->parked = sandbox->settled = true;
+		return;
+	case KEEPER_EXECED:
+		sandbox->settled = true;
+		event_take(sandbox, EVENT_EXECED, report);
+		return;
+	case KEEPER_FAILED:
+		sandbox->failed = true;
+		sandbox->failure = report->failure;
+		event_take(sandbox, EVENT_FAILED, report);
+		return;
+	case KEEPER_DONE:
+		sandbox->done = true;
+		sandbox->done_value = report->value;
+		return;
+	case KEEPER_ENDED:
+	case KEEPER_BEATEN:
+		event_take(sandbox, EVENT_ENDED, report);
+		return;
+	case KEEPER_STOPPED:
+	case KEEPER_HELD:
+	case KEEPER_GOES_ON:
+		return;
+	}
+}
+
+/* One message. -EAGAIN with MSG_DONTWAIT when there is none; end of file ends the sandbox. */
+static int sandbox_hear(sl_sandbox *sandbox, int flags)
+{
+	struct keeper_report report;
+	int r = report_recv(sandbox, &report, flags);
+
+	if (r == 1)
+		report_take(sandbox, &report);
+	if (r == -EPIPE)
+		event_take(sandbox, EVENT_LOST, NULL);
+	return r;
+}
+
+/* What has happened up to now, so that a call is judged by the state that is, not the one that was. */
+static void sandbox_catch_up(sl_sandbox *sandbox)
+{
+	while (sandbox->state != SL_STATE_ENDED && sandbox_hear(sandbox, MSG_DONTWAIT) >= 0)
+		;
+}
+
+/* ---- orders ---- */
+
+static int refuse(const sl_sandbox *sandbox, enum sandbox_event event, int code, sl_error *error)
+{
+	return error_set(error, code, "%s: the sandbox is %s", sandbox_event_name(event),
+	                 sandbox_state_name(sandbox->state));
+}
+
+static int order_send(sl_sandbox *sandbox, enum keeper_order_kind kind, int value)
+{
+	struct keeper_order order = {.order = (int32_t)kind, .value = value};
+
+	sandbox->done = false;
+	while (send(sandbox->owner, &order, sizeof(order), MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
+			return errno == EPIPE ? -ESRCH : -errno;
+	while (!sandbox->done && sandbox->state != SL_STATE_ENDED)
+		sandbox_hear(sandbox, 0);
+	return sandbox->done ? sandbox->done_value : -ESRCH;
+}
+
+static int sandbox_ask(sl_sandbox *sandbox, enum sandbox_event event, enum keeper_order_kind kind, int value,
+                       sl_error *error)
+{
+	const struct transition *transition;
+	int r;
+
+	if (sandbox == NULL)
+		return error_set(error, -EINVAL, "%s: no sandbox given", sandbox_event_name(event));
+	sandbox_catch_up(sandbox);
+	transition = sandbox_transition(sandbox->state, event);
+	if (transition->step == STEP_REFUSE)
+		return refuse(sandbox, event, transition->code, error);
+	if (transition->step == STEP_NOTHING)
+		return 0;
+	if ((r = order_send(sandbox, kind, value)) < 0)
+		return error_errno(error, r, "%s", sandbox_event_name(event));
+	/* It may have ended while the order was carried out. */
+	if (sandbox->state != SL_STATE_ENDED)
+		sandbox->state = transition->next;
+	return 0;
+}
+
+int sl_pause(sl_sandbox *sandbox, sl_error *error)
+{
+	return sandbox_ask(sandbox, EVENT_PAUSE, ORDER_PAUSE, 0, error);
+}
+
+int sl_resume(sl_sandbox *sandbox, sl_error *error)
+{
+	return sandbox_ask(sandbox, EVENT_RESUME, ORDER_RESUME, 0, error);
+}
+
+int sl_freeze(sl_sandbox *sandbox, sl_error *error)
+{
+	return sandbox_ask(sandbox, EVENT_FREEZE, ORDER_FREEZE, 0, error);
+}
+
+int sl_thaw(sl_sandbox *sandbox, sl_error *error)
+{
+	return sandbox_ask(sandbox, EVENT_THAW, ORDER_THAW, 0, error);
+}
+
+int sl_signal(sl_sandbox *sandbox, int signal, sl_error *error)
+{
+	if (signal < 1 || signal >= _NSIG)
+		return error_set(error, -EINVAL, "no such signal: %d", signal);
+	return sandbox_ask(sandbox, EVENT_SIGNAL, ORDER_SIGNAL, signal, error);
+}
+
+int sl_kill(sl_sandbox *sandbox, sl_error *error)
+{
+	int r = sandbox_ask(sandbox, EVENT_KILL, ORDER_KILL, 0, error);
+
+	return r == -ESRCH ? 0 : r;
+}
+
+static int failure_report(const sl_sandbox *sandbox, sl_error *error)
+{
+	const struct failure *failure = &sandbox->failure;
+
+	if (!sandbox->failed)
+		return error_set(error, -ECHILD, "the command's keeper was killed");
+	if (strcmp(failure->step, "exec") == 0)
+		return exec_failure(failure->code, sandbox->program.path, error);
+	return error_errno(error, failure->code, "%s", failure->step);
+}
+
+int sl_start(sl_sandbox *sandbox, sl_error *error)
+{
+	int r = sandbox_ask(sandbox, EVENT_START, ORDER_START, 0, error);
+
+	if (r < 0)
+		return r;
+	while (sandbox->state == SL_STATE_STARTING)
+		sandbox_hear(sandbox, 0);
+	return sandbox->failed ? failure_report(sandbox, error) : 0;
+}
+
+/* ---- waiting ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void sandbox_poll(const sl_sandbox *sandbox, int64_t end)
+{
+	struct pollfd heard = {.fd = sandbox->owner, .events = POLLIN};
+	int64_t left = end - now_ms();
+
+	poll(&heard, 1, end < 0 ? -1 : left < 0 ? 0 : (int)left);
+}
+
+int sl_wait(sl_sandbox *sandbox, int timeout_ms, sl_status *status, sl_error *error)
+{
+	int64_t end = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	const struct transition *transition;
+
+	if (sandbox == NULL)
+		return error_set(error, -EINVAL, "WAIT: no sandbox given");
+	sandbox_catch_up(sandbox);
+	transition = sandbox_transition(sandbox->state, EVENT_WAIT);
+	if (transition->step == STEP_REFUSE)
+		return refuse(sandbox, EVENT_WAIT, transition->code, error);
+	while (sandbox->state != SL_STATE_ENDED) {
+		if (end >= 0 && now_ms() >= end)
+			return error_set(error, -ETIMEDOUT, "the command runs");
+		sandbox_poll(sandbox, end);
+		sandbox_catch_up(sandbox);
+	}
+	if (status != NULL)
+		*status = sandbox->status;
+	return 0;
+}
+
+/* ---- making and freeing ---- */
+
+static int sources_check(const struct stdio_plan *plan, sl_error *error)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < plan->count; i++)
+		r = preflight_descriptor(plan->moves[i].source, error);
+	return r < 0 ? r : 0;
+}
+
+static int sandbox_fork(sl_sandbox *sandbox, struct standin *standin)
+{
+	sigset_t all, mask;
+	int r;
+
+	sigfillset(&all);
+	if ((r = pthread_sigmask(SIG_SETMASK, &all, &mask)) != 0)
+		return -r;
+	sandbox->child = standin_start(standin, &sandbox->child_pidfd);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	return sandbox->child < 0 ? sandbox->child : 0;
+}
+
+static int sandbox_launch(sl_sandbox *sandbox, struct standin *standin, sl_error *error)
+{
+	cleanup_fd int theirs = -1;
+	int pair[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(error, -errno, "socketpair");
+	sandbox->owner = pair[0];
+	theirs = standin->owner = pair[1];
+	if ((r = sandbox_fork(sandbox, standin)) < 0)
+		return error_errno(error, r, "the supervisor's fork");
+	return 0;
+}
+
+static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl_policy *policy,
+                        const sl_stdio *stdio, sl_error *error)
+{
+	struct standin standin = {.prepared = prepared,
+	                          .command = &sandbox->program,
+	                          .app = getpid(),
+	                          .parked = sandbox->state == SL_STATE_CREATED};
+	int r;
+
+	if ((r = prepare_map(prepared, error)) < 0 || (r = prepare_objects(prepared, policy, error)) < 0 ||
+	    (r = prepare_walls(prepared, GATE_LATER, error)) < 0)
+		return r;
+	if (!prepared->plan.supervised && (r = prepare_guard(prepared, error)) < 0)
+		return r;
+	if ((r = stdio_open(stdio, prepared->plan.keep_fds, prepared->plan.keep_count, &standin.stdio,
+	                    &sandbox->ends, error)) < 0 ||
+	    (r = sources_check(&standin.stdio, error)) < 0)
+		return r;
+	standin.dies_with_app = prepared->plan.die_with_parent;
+	return sandbox_launch(sandbox, &standin, error);
+}
+
+/* The command has its ends now. Wait until it is parked, or runs. */
+static void sandbox_settle(sl_sandbox *sandbox)
+{
+	for (int i = 0; i < 3; i++)
+		fd_close(&sandbox->ends.theirs[i]);
+	while (!sandbox->parked && sandbox->state != SL_STATE_ENDED && sandbox->state != SL_STATE_RUNNING)
+		sandbox_hear(sandbox, 0);
+}
+
+static sl_sandbox *sandbox_new(enum sl_state state)
+{
+	sl_sandbox *sandbox = calloc(1, sizeof(*sandbox));
+
+	if (sandbox == NULL)
+		return NULL;
+	sandbox->state = state;
+	sandbox->owner = sandbox->child_pidfd = sandbox->command_pidfd = -1;
+	for (int i = 0; i < 3; i++)
+		sandbox->ends.ours[i] = sandbox->ends.theirs[i] = -1;
+	return sandbox;
+}
+
+static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const char *const argv[],
+                          const sl_stdio *stdio, sl_error *error)
+{
+	struct prepared prepared;
+	int r = command_find(&sandbox->program, (char *const *)argv);
+
+	if (r < 0)
+		return error_errno(error, r, "%.180s", argv[0]);
+	if ((r = prepare_plan(&prepared, policy, PLAN_LAUNCH, error)) < 0)
+		return r;
+	r = sandbox_make(sandbox, &prepared, policy, stdio, error);
+	prepare_clear(&prepared);
+	if (r < 0)
+		return r;
+	sandbox_settle(sandbox);
+	return sandbox->failed || !sandbox->settled ? failure_report(sandbox, error) : 0;
+}
+
+/* `state` is CREATED for a command that is to be parked, STARTING for one that is not. */
+static int sandbox_open(enum sl_state state, const sl_policy *policy, const char *const argv[],
+                        const sl_stdio *stdio, sl_sandbox **sandbox, sl_error *error)
+{
+	sl_sandbox *made;
+	int r;
+
+	if (policy == NULL || argv == NULL || argv[0] == NULL || sandbox == NULL)
+		return error_set(error, -EINVAL, "no %s given",
+		                 policy == NULL    ? "policy"
+		                 : sandbox == NULL ? "place for the sandbox"
+		                                   : "command");
+	*sandbox = NULL;
+	if ((made = sandbox_new(state)) == NULL)
+		return error_errno(error, -ENOMEM, "the sandbox");
+	if ((r = sandbox_create(made, policy, argv, stdio, error)) < 0) {
+		sl_sandbox_free(made);
+		return r;
+	}
+	*sandbox = made;
+	return 0;
+}
+
+int sl_create(const sl_policy *policy, const char *const argv[], const sl_stdio *stdio, sl_sandbox **sandbox,
+              sl_error *error)
+{
+	return sandbox_open(SL_STATE_CREATED, policy, argv, stdio, sandbox, error);
+}
+
+int sl_spawn(const sl_policy *policy, const char *const argv[], const sl_stdio *stdio, sl_sandbox **sandbox,
+             sl_error *error)
+{
+	return sandbox_open(SL_STATE_STARTING, policy, argv, stdio, sandbox, error);
+}
+
+static void sandbox_end(sl_sandbox *sandbox)
+{
+	if (sandbox->child <= 0 || sandbox->state == SL_STATE_ENDED)
+		return;
+	sl_kill(sandbox, NULL);
+	while (sandbox->state != SL_STATE_ENDED)
+		sandbox_hear(sandbox, 0);
+}
+
+void sl_sandbox_free(sl_sandbox *sandbox)
+{
+	if (sandbox == NULL)
+		return;
+	sandbox_end(sandbox);
+	stdio_close(&sandbox->ends);
+	fd_close(&sandbox->owner);
+	fd_close(&sandbox->child_pidfd);
+	fd_close(&sandbox->command_pidfd);
+	free(sandbox);
+}
+
+/* ---- looking ---- */
+
+int sl_sandbox_state(const sl_sandbox *sandbox)
+{
+	return (int)sandbox->state;
+}
+
+pid_t sl_sandbox_pid(const sl_sandbox *sandbox)
+{
+	return sandbox->command;
+}
+
+int sl_sandbox_pidfd(const sl_sandbox *sandbox)
+{
+	return sandbox->command_pidfd;
+}
+
+pid_t sl_sandbox_child(const sl_sandbox *sandbox)
+{
+	return sandbox->child;
+}
+
+int sl_sandbox_fd(const sl_sandbox *sandbox)
+{
+	return sandbox->owner;
+}
+
+int sl_sandbox_stream(sl_sandbox *sandbox, int stream)
+{
+	if (stream < 0 || stream > 2 || sandbox->ends.ours[stream] < 0)
+		return -ENOENT;
+	return fd_steal(&sandbox->ends.ours[stream]);
+}
+
+int sl_sandbox_failure(const sl_sandbox *sandbox, sl_failure *failure)
+{
+	if (!sandbox->failed)
+		return -ENOENT;
+	*failure = (sl_failure){.code = sandbox->failure.code};
+	memcpy(failure->step, sandbox->failure.step, sizeof(sandbox->failure.step));
+	if (strcmp(failure->step, "exec") == 0)
+		memcpy(failure->path, sandbox->program.path,
+		       strnlen(sandbox->program.path, sizeof(failure->path) - 1));
+	return 0;
+}

@@ -1,0 +1,42 @@
+/* One command under a keeper, seen from the supervisor: what `sluice run` and a sandbox's stand-in have in common.
+ *
+ *     supervisor                    keeper                     command
+ *       <-- reports, SEQPACKET -------- 
+ *       <-- control ------------------------------------------- handover.h, with a gate only
+ */
+#ifndef SL_SUPERVISE_SESSION_H
+#define SL_SUPERVISE_SESSION_H
+
+#include "supervise/gate.h"
+#include "supervise/keeper.h"
+
+struct session {
+	struct gate gate; /* without supervision its loop alone */
+	pid_t keeper, command;
+	int command_pidfd, reports;
+	struct ev_io reports_ready;
+	bool running; /* it was executed */
+	bool ended, beaten;
+	int status; /* of wait(2), once `ended` */
+	enum keeper_reason reason;
+	bool failed;
+	struct failure failure;
+	void (*stopped)(struct session *session, int signal); /* the command was; or NULL */
+};
+
+/* The ends of the two channels. */
+struct session_ends {
+	int ours[2], theirs[2]; /* control (-1 without a gate), reports */
+};
+int session_channels(struct session_ends *ends, bool supervised);
+
+/* Open the gate, take the listener, start to watch, and lock this process in. -errno; the keeper is to be killed then. */
+int session_take_over(struct session *session, const struct prepared *prepared, const struct session_ends *ends);
+
+/* Serve until the tree is gone. */
+void session_run(struct session *session);
+
+/* The keeper's last word; where it was killed, its work falls to us, the next subreaper above. */
+void session_wait(struct session *session);
+
+#endif

@@ -1,0 +1,199 @@
+/* standin.h says what for. It is the fork of an app that may have many threads: whatever runs here is
+ * async-signal-safe. */
+#include "supervise/standin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+#include "supervise/session.h"
+#include "supervise/supervise.h"
+
+/* Above every number that the command is to have, so that giving it its own overwrites none of ours. */
+static int lift_above(const struct stdio_plan *plan)
+{
+	return plan->count == 0 || plan->moves[plan->count - 1].target < 2
+	               ? 3
+	               : plan->moves[plan->count - 1].target + 1;
+}
+
+static int lift(int *fd, int above)
+{
+	int lifted;
+
+	if (*fd < 0)
+		return 0;
+	if ((lifted = fcntl(*fd, F_DUPFD_CLOEXEC, above)) < 0)
+		return -errno;
+	*fd = lifted;
+	return 0;
+}
+
+/* What the supervisor has of the app's, by the numbers it finds them under: they may be the command's numbers too, which is
+ * no harm, as the command never uses them as ours. The ruleset it does use. */
+static int descriptors_keep(struct standin *standin, int app, struct session_ends *ends)
+{
+	int keep[GUARD_KEEP_MAX + STDIO_MAX], null, r;
+	size_t count = prepare_fds(standin->prepared, keep);
+
+	if ((null = guard_null()) < 0 || (r = guard_stdio(null)) < 0)
+		return null < 0 ? null : r;
+	keep[count++] = standin->owner;
+	keep[count++] = standin->prepared->ruleset;
+	if (app >= 0)
+		keep[count++] = app;
+	for (int i = 0; i < 2; i++) {
+		if (ends->ours[i] < 0)
+			continue;
+		keep[count++] = ends->ours[i];
+		keep[count++] = ends->theirs[i];
+	}
+	for (size_t i = 0; i < standin->stdio.count; i++)
+		keep[count++] = standin->stdio.moves[i].source;
+	return guard_close_except(keep, count);
+}
+
+static int descriptors_arrange(struct standin *standin, int *app, struct session_ends *ends)
+{
+	int above = lift_above(&standin->stdio), r;
+
+	if ((r = stdio_lift(&standin->stdio, above)) < 0 || (r = lift(&standin->owner, above)) < 0 ||
+	    (r = lift(app, above)) < 0 || (r = lift(&standin->prepared->ruleset, above)) < 0)
+		return r;
+	for (int i = 0; i < 2; i++)
+		if ((r = lift(&ends->ours[i], above)) < 0 || (r = lift(&ends->theirs[i], above)) < 0)
+			return r;
+	return descriptors_keep(standin, *app, ends);
+}
+
+/* pidfd_open(2) of one who may be gone already: then it is not our parent any more. */
+static int app_open(const struct standin *standin, int *app)
+{
+	*app = -1;
+	if (!standin->dies_with_app)
+		return 0;
+	if ((*app = (int)syscall(SYS_pidfd_open, standin->app, 0)) < 0)
+		return -errno;
+	return getppid() == standin->app ? 0 : -ECHILD;
+}
+
+static void keeper_job_fill(struct keeper_job *job, const struct standin *standin, int app,
+                            const struct session_ends *ends)
+{
+	*job = (struct keeper_job){
+		.prepared = standin->prepared,
+		.command = standin->command,
+		.stdio = &standin->stdio,
+		.control = ends->theirs[0],
+		.reports = ends->theirs[1],
+		.owner = standin->owner,
+		.app = app,
+		.others = {ends->ours[0], ends->ours[1]},
+		.parked = standin->parked,
+		.on_child = {.sa_handler = SIG_DFL},
+		.plain_signals = true,
+	};
+	sigemptyset(&job->mask);
+}
+
+static void standin_fail(const struct standin *standin, int code, const char *step)
+{
+	struct keeper_report failed = {.event = KEEPER_FAILED, .failure = {.code = code}};
+
+	strncpy(failed.failure.step, step, sizeof(failed.failure.step) - 1);
+	fd_write_all(standin->owner, &failed, sizeof(failed));
+}
+
+/* As the command ended. A core file would be of us: PR_SET_DUMPABLE is off. */
+static __attribute__((noreturn)) void end_as(const struct session *session)
+{
+	sigset_t all;
+
+	if (session->ended && WIFSIGNALED(session->status)) {
+		signal(WTERMSIG(session->status), SIG_DFL);
+		sigfillset(&all);
+		sigprocmask(SIG_UNBLOCK, &all, NULL);
+		kill(getpid(), WTERMSIG(session->status));
+	}
+	_exit(session->ended ? WEXITSTATUS(session->status) : EXIT_SLUICE);
+}
+
+static void ends_close(const struct session_ends *ends)
+{
+	for (int i = 0; i < 2; i++)
+		if (ends->theirs[i] >= 0)
+			close(ends->theirs[i]);
+}
+
+static int standin_prepare(struct standin *standin, struct keeper_job *job, struct session_ends *ends,
+                           const char **step)
+{
+	int app, r;
+
+	*step = "the app";
+	if ((r = app_open(standin, &app)) < 0)
+		return r;
+	*step = "descriptors";
+	if ((r = session_channels(ends, standin->prepared->plan.supervised)) < 0 ||
+	    (r = descriptors_arrange(standin, &app, ends)) < 0)
+		return r;
+	keeper_job_fill(job, standin, app, ends);
+	return 0;
+}
+
+/* The command's pipes must see end of file when it closes them, so ours go. */
+static void standin_serve(struct standin *standin, struct session *session, const struct session_ends *ends)
+{
+	int r;
+
+	for (size_t i = 0; i < standin->stdio.count; i++)
+		close(standin->stdio.moves[i].source);
+	r = chdir("/") < 0 ? -errno : session_take_over(session, standin->prepared, ends);
+	if (r < 0) {
+		standin_fail(standin, r, "the supervisor");
+		kill(session->keeper, SIGKILL);
+	}
+	close(standin->owner);
+	if (r == 0)
+		session_run(session);
+}
+
+static __attribute__((noreturn)) void standin_main(struct standin *standin)
+{
+	static struct session session;
+	struct session_ends ends;
+	struct keeper_job job;
+	const char *step;
+	int r;
+
+	guard_forget_signals();
+	filter_set_gate(&standin->prepared->filter, getpid());
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	if ((r = standin_prepare(standin, &job, &ends, &step)) < 0 ||
+	    (r = session.keeper = keeper_start(&job)) < 0) {
+		standin_fail(standin, r, step);
+		_exit(EXIT_SLUICE);
+	}
+	prctl(PR_SET_NAME, "sluice-gate", 0, 0, 0);
+	ends_close(&ends);
+	standin_serve(standin, &session, &ends);
+	session_wait(&session);
+	end_as(&session);
+}
+
+pid_t standin_start(struct standin *standin, int *pidfd)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, 0);
+
+	if (pid == 0)
+		standin_main(standin);
+	return pid < 0 ? -errno : pid;
+}
