@@ -63,6 +63,13 @@ struct policy_checks {
 int policy_set(sl_policy *policy, const char *key, const char *value, const struct policy_checks *checks,
                sl_error *error);
 
+/* What policy_set() asks of a value, without setting it. */
+int policy_value_check(const struct option_row *row, const char *value, const struct policy_checks *checks,
+                       sl_error *error);
+/* Neither asks whether a policy is frozen. */
+void policy_unset(sl_policy *policy, const struct option_row *row);
+void policy_swap_values(sl_policy *one, sl_policy *other);
+
 static inline bool policy_has(const sl_policy *policy, enum option_id option)
 {
 	return policy->values[option].count > 0;
@@ -76,6 +83,9 @@ bool policy_degrades(const sl_policy *policy, const char *protection);
 
 /* A value of net-proxy-only. *binds is a part of `value`, or NULL. -EINVAL. */
 int proxy_parse(const char *value, uint16_t *port, const char **binds);
+
+/* One value, the last wins; else a list that grows. A flag is a scalar. */
+bool row_is_scalar(const struct option_row *row);
 
 /* The row of a key or an older spelling, or NULL. */
 const struct option_row *option_find(const char *key);
