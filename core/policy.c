@@ -227,17 +227,23 @@ bool row_is_scalar(const struct option_row *row)
 	       row->kind == OPTION_FD;
 }
 
+void *array_grow(void *items, size_t count, size_t size)
+{
+	if (count != 0 && (count & (count - 1)) != 0)
+		return items;
+	return reallocarray(items, count == 0 ? 1 : 2 * count, size);
+}
+
 static int list_append(struct value_list *list, const char *value)
 {
 	char *copy = strdup(value);
-	char **items = reallocarray(list->items, list->count + 1, sizeof(*items));
+	char **items = copy == NULL ? NULL : array_grow(list->items, list->count, sizeof(*items));
 
-	if (items != NULL)
-		list->items = items;
-	if (copy == NULL || items == NULL) {
+	if (items == NULL) {
 		free(copy);
 		return -ENOMEM;
 	}
+	list->items = items;
 	items[list->count++] = copy;
 	return 0;
 }

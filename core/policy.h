@@ -92,6 +92,10 @@ const struct option_row *option_find(const char *key);
 /* The known key that is nearest to an unknown one. Never NULL. */
 const char *option_nearest(const char *key);
 
+/* Room for one more behind `count` items of `size` bytes, to be grown only here: twice as much each time it is full, so
+ * that what a hostile file appends is not copied over and over. NULL: memory is out, and `items` is as it was. */
+void *array_grow(void *items, size_t count, size_t size);
+
 /* Call `each` with every element of a comma list, a copy that lives for the call; stops at the first
  * negative result and returns it. Empty elements are passed on as "". -ENOMEM. */
 int comma_each(const char *list, int (*each)(const char *item, void *context), void *context);

@@ -299,8 +299,7 @@ static int value_append(struct reader *reader, const struct option_row *row, cha
                         const yaml_mark_t *mark)
 {
 	struct profile *profile = reader->profile;
-	struct profile_value *values =
-		reallocarray(profile->values, profile->value_count + 1, sizeof(*values));
+	struct profile_value *values = array_grow(profile->values, profile->value_count, sizeof(*values));
 
 	if (values == NULL) {
 		free(text);
@@ -395,7 +394,7 @@ static int base_add(struct reader *reader, const yaml_event_t *event)
 	r = scalar_take(reader, "extends", "a name", event, &name);
 	if (r < 0 || name == NULL)
 		return r;
-	bases = reallocarray(profile->bases, profile->base_count + 1, sizeof(*bases));
+	bases = array_grow(profile->bases, profile->base_count, sizeof(*bases));
 	if (bases == NULL) {
 		free(name);
 		return no_memory(reader, &event->start_mark);
