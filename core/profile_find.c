@@ -54,7 +54,7 @@ int profile_find(const struct profile_dirs *dirs, const char *name, char path[st
 	if (!profile_name_valid(name))
 		return error_set(
 			error, -EINVAL,
-			"\"%.80s\" is no profile name; expected 1 to %d bytes, no slash, no dot in front",
+			"\"%.80s\" is no profile name; expected 1 to %d bytes, no slash, no control byte, no dot in front",
 			name, PROFILE_NAME_MAX);
 	for (size_t i = 0; i < PROFILE_DIRS; i++) {
 		const char *dir = dirs->paths[i];
