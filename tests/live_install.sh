@@ -96,6 +96,13 @@ for file in "$SL_TOP"/examples/profiles/*.yaml; do
 	tap_same "profile $name is found below another PREFIX" wanted.yaml shown.yaml
 	tap_has "... and listed" "$name " "$("$TEST_TMP/moved/bin/sluice" profile list)"
 done
+mkdir -p "$XDG_CONFIG_HOME/sluice/profiles"
+echo 'description: mine' >"$XDG_CONFIG_HOME/sluice/profiles/python.yaml"
+listed=$("$TEST_TMP/moved/bin/sluice" profile list | grep '^python ')
+tap_is "one of the user's comes first" "description: \"mine\"" "$("$TEST_TMP/moved/bin/sluice" profile show python)"
+tap_is "... and is listed first, and which it hides" "python           $XDG_CONFIG_HOME/sluice/profiles  mine
+python           $TEST_TMP/moved/share/sluice/profiles (hidden by $XDG_CONFIG_HOME/sluice/profiles)" \
+	"$(sed 's/)  .*/)/' <<<"$listed")"
 
 # A first program. It is C and C++ at once.
 cat >first.c <<'EOF'
