@@ -558,6 +558,8 @@ static void files_that_are_none_are_refused(void **state)
 	refuses_file(path_of("loop"), -ELOOP, "loop: ", "symbolic links");
 	/* A file of /proc says that it is empty, and is what it is. */
 	refuses_file("/proc/self/environ", -EINVAL, "environ:1:", "");
+	if (access("/proc/kallsyms", R_OK) == 0) /* some megabytes, and says so too */
+		refuses_file("/proc/kallsyms", -EFBIG, "kallsyms: ", "too large");
 	/* The end of a long name is what is shown. */
 	refuses_file(text_of("%s/%0150d/x", top, 0), -ENOENT, "...000", "0/x: ");
 }
