@@ -549,7 +549,6 @@ int profile_read(const struct profile_text *text, const struct policy_checks *ch
 	struct reader reader = {.text = text, .checks = checks, .faults = faults, .profile = profile};
 	cleanup_free unsigned char *encoded = NULL;
 	size_t size;
-	int r;
 
 	*profile = (struct profile){0};
 	if (text->size > PROFILE_SIZE_MAX)
@@ -561,9 +560,9 @@ int profile_read(const struct profile_text *text, const struct policy_checks *ch
 		return no_memory(&reader, &(yaml_mark_t){0});
 	yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&reader.parser, encoded, size);
-	r = stream_read(&reader);
+	stream_read(&reader);
 	yaml_parser_delete(&reader.parser);
-	return r < 0 ? r : reader.code;
+	return reader.code;
 }
 
 void profile_clear(struct profile *profile)

@@ -98,11 +98,11 @@ for file in "$SL_TOP"/examples/profiles/*.yaml; do
 done
 mkdir -p "$XDG_CONFIG_HOME/sluice/profiles"
 echo 'description: mine' >"$XDG_CONFIG_HOME/sluice/profiles/python.yaml"
-listed=$("$TEST_TMP/moved/bin/sluice" profile list | grep '^python ')
+listed=$("$TEST_TMP/moved/bin/sluice" profile list | sed -n 's/)  .*/)/; /^python /p')
 tap_is "one of the user's comes first" "description: \"mine\"" "$("$TEST_TMP/moved/bin/sluice" profile show python)"
 tap_is "... and is listed first, and which it hides" "python           $XDG_CONFIG_HOME/sluice/profiles  mine
 python           $TEST_TMP/moved/share/sluice/profiles (hidden by $XDG_CONFIG_HOME/sluice/profiles)" \
-	"$(sed 's/)  .*/)/' <<<"$listed")"
+	"$listed"
 
 # A first program. It is C and C++ at once.
 cat >first.c <<'EOF'

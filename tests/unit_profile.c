@@ -399,6 +399,11 @@ static void all_faults_are_told_to_who_wants_them(void **state)
 	assert_string_equal(counting.text,
 	                    "1:1: 2:15: 2:18: 2:27: 3:12: 4:1: 5:16: 7:13: 9:1: 6:11: 6:19: 6:22: ");
 	policy_is(policy, "");
+	/* The code is that of the first, whatever ends reading. */
+	counting.text[0] = '\0';
+	file_write("t.yaml", "max-file-size: 99999999T\nfs-read: [\n");
+	assert_int_equal(profile_load(policy, path_of("t.yaml"), &source, NULL), -ERANGE);
+	assert_string_equal(counting.text, "1:16: 3:1: ");
 	sl_policy_free(policy);
 }
 
