@@ -5,6 +5,7 @@ SOMAJOR := 0
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
 BINDIR  ?= $(PREFIX)/bin
+PROFDIR ?= $(PREFIX)/share/sluice/profiles
 INCDIR  ?= $(PREFIX)/include
 MANDIR  ?= $(PREFIX)/share/man
 DESTDIR ?=
@@ -36,7 +37,7 @@ SO          := libsluice.so.$(VERSION)
 
 .PHONY: all demo check check-long check-asan bench fuzz lint install clean help deps
 # Its paths are those of this call.
-.PHONY: $(B)/sluice.pc
+.PHONY: $(B)/sluice.pc FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -73,17 +74,24 @@ $(B)/%.pic.o: %.c | $(B)/tree.inc
 
 $(B)/confine/filter.o $(B)/confine/filter.pic.o: $(B)/tree.inc
 
+# PREFIX may be another one at `make install`; then this one file is made again.
+$(B)/profdir: FORCE
+	@mkdir -p $(@D)
+	@echo '$(PROFDIR)' | cmp -s - $@ || echo '$(PROFDIR)' > $@
+$(B)/core/profile_find.o $(B)/core/profile_find.pic.o: SL_CFLAGS += -DSL_PROFILES_DIR='"$(PROFDIR)"'
+$(B)/core/profile_find.o $(B)/core/profile_find.pic.o: $(B)/profdir
+
 $(B)/libsluice.a: $(LIB_OBJECTS)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
 $(B)/$(SO): $(PIC_OBJECTS)
-	$(Q)$(CC) -shared -Wl,-soname,libsluice.so.$(SOMAJOR) -Wl,--no-undefined $^ $(SL_LDFLAGS) -lev -luring -o $@
+	$(Q)$(CC) -shared -Wl,-soname,libsluice.so.$(SOMAJOR) -Wl,--no-undefined $^ $(SL_LDFLAGS) -lev -luring -lyaml -o $@
 	$(Q)ln -sf $(SO) $(B)/libsluice.so.$(SOMAJOR)
 	$(Q)ln -sf libsluice.so.$(SOMAJOR) $(B)/libsluice.so
 
 $(B)/sluice: $(CLI_OBJECTS) $(B)/libsluice.a
-	$(Q)$(CC) $(STATIC) $^ $(SL_LDFLAGS) -lev -luring -ljansson -lm -o $@
+	$(Q)$(CC) $(STATIC) $^ $(SL_LDFLAGS) -lev -luring -lyaml -ljansson -lm -o $@
 
 $(B)/sluice $(B)/httpd: $(if $(SANITIZE),$(B)/tests/common/sanitizers.o)
 
@@ -101,6 +109,10 @@ $(B)/tests/%: $(B)/tests/%.o $(TEST_COMMON) $(B)/libsluice.a
 # Each allocation of the code under test fails once: ld(1), --wrap.
 $(B)/tests/unit_policy: SL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray \
                                       -Wl,--wrap=strdup,--wrap=strndup,--wrap=name_resolve,--wrap=dns_resolve
+
+# libyaml's allocations as well.
+$(B)/tests/unit_profile: SL_LDFLAGS += -l:libyaml.a -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
+                                       -Wl,--wrap=reallocarray,--wrap=strdup
 
 $(B)/bench/%: $(B)/bench/%.o $(BENCH_COMMON) $(B)/libsluice.a
 	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lm -lpthread -o $@
@@ -171,7 +183,7 @@ lint: deps
 
 install: all
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(BINDIR) $(DESTDIR)$(INCDIR) \
-	        $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5
+	        $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(PROFDIR)
 	install -m 755 $(B)/sluice $(DESTDIR)$(BINDIR)/sluice
 	install -m 644 include/sluice.h $(DESTDIR)$(INCDIR)/sluice.h
 	install -m 644 $(B)/libsluice.a $(DESTDIR)$(LIBDIR)/libsluice.a
@@ -182,6 +194,7 @@ install: all
 	install -m 644 docs/sluice.1 $(DESTDIR)$(MANDIR)/man1/sluice.1
 	install -m 644 docs/sluice.3 $(DESTDIR)$(MANDIR)/man3/sluice.3
 	install -m 644 docs/sluice-policy.5 $(DESTDIR)$(MANDIR)/man5/sluice-policy.5
+	install -m 644 examples/profiles/*.yaml $(DESTDIR)$(PROFDIR)
 
 clean:
 	rm -rf build build-asan

@@ -19,8 +19,13 @@ extern const size_t subcommand_count;
 
 int run_main(int argc, char *argv[]);
 int explain_main(int argc, char *argv[]);
+int profile_main(int argc, char *argv[]);
 int check_main(int argc, char *argv[]);
 int help_main(int argc, char *argv[]);
+
+/* Add a profile: a name, or a path. *description may be NULL, else free it. Errors: sl_policy_load(), and -EINVAL for
+ * what is no name. */
+int profile_apply(sl_policy *policy, const char *name, bool is_file, char **description, sl_error *error);
 
 /* Read policy options from argv; *rest is the index of the first argument that is none. On failure, and for
  * --help, what is to be said has been said and *exit_code is set; then NULL. */

@@ -8,6 +8,7 @@
 const struct subcommand subcommands[] = {
 	{"run", "[options] -- command...", "run a command confined", run_main},
 	{"explain", "[options]", "print the plan that these options make, and run nothing", explain_main},
+	{"profile", "list | show NAME | check FILE", "the policies that files hold", profile_main},
 	{"check", "[--json]", "what this kernel offers, and what each feature is needed for", check_main},
 	{"help", "[--markdown]", "this text and all options, or the options as a Markdown table", help_main},
 };

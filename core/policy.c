@@ -196,7 +196,7 @@ static int proxy_check(const char *key, const char *value, const struct policy_c
 	return binds == NULL ? 0 : checks->bind(key, binds, error);
 }
 
-static int value_check(const struct option_row *row, const char *value, const struct policy_checks *checks,
+int policy_value_check(const struct option_row *row, const char *value, const struct policy_checks *checks,
                        sl_error *error)
 {
 	if (row->kind == OPTION_FLAG)
@@ -234,23 +234,29 @@ static int value_check(const struct option_row *row, const char *value, const st
 	return error_set(error, -EINVAL, "%s: no check for this kind of option", row->key);
 }
 
-static bool row_is_scalar(const struct option_row *row)
+bool row_is_scalar(const struct option_row *row)
 {
 	return row->kind == OPTION_FLAG || row->kind == OPTION_SIZE || row->kind == OPTION_PROXY ||
 	       row->kind == OPTION_FD || row->kind == OPTION_DURATION;
 }
 
+void *array_grow(void *items, size_t count, size_t size)
+{
+	if (count != 0 && (count & (count - 1)) != 0)
+		return items;
+	return reallocarray(items, count == 0 ? 1 : 2 * count, size);
+}
+
 static int list_append(struct value_list *list, const char *value)
 {
 	char *copy = strdup(value);
-	char **items = reallocarray(list->items, list->count + 1, sizeof(*items));
+	char **items = copy == NULL ? NULL : array_grow(list->items, list->count, sizeof(*items));
 
-	if (items != NULL)
-		list->items = items;
-	if (copy == NULL || items == NULL) {
+	if (items == NULL) {
 		free(copy);
 		return -ENOMEM;
 	}
+	list->items = items;
 	items[list->count++] = copy;
 	return 0;
 }
@@ -281,11 +287,34 @@ int policy_set(sl_policy *policy, const char *key, const char *value, const stru
 	if (row == NULL)
 		return error_set(error, -ENOENT, "unknown key \"%.64s\"; the nearest is \"%s\"", key,
 		                 option_nearest(key));
-	if ((r = value_check(row, value, checks, error)) < 0)
+	if ((r = policy_value_check(row, value, checks, error)) < 0)
 		return r;
 	list = &policy->values[row - option_rows];
 	r = row_is_scalar(row) ? scalar_replace(list, value == NULL ? "" : value) : list_append(list, value);
 	return r < 0 ? error_errno(error, r, "%s", row->key) : 0;
+}
+
+static void list_clear(struct value_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->items[i]);
+	free(list->items);
+	*list = (struct value_list){0};
+}
+
+void policy_unset(sl_policy *policy, const struct option_row *row)
+{
+	list_clear(&policy->values[row - option_rows]);
+}
+
+void policy_swap_values(sl_policy *one, sl_policy *other)
+{
+	for (size_t option = 0; option < OPTION_COUNT; option++) {
+		struct value_list list = one->values[option];
+
+		one->values[option] = other->values[option];
+		other->values[option] = list;
+	}
 }
 
 static int name_is(const char *name, void *context)
@@ -317,13 +346,8 @@ void sl_policy_free(sl_policy *policy)
 {
 	if (policy == NULL)
 		return;
-	for (size_t option = 0; option < OPTION_COUNT; option++) {
-		struct value_list *list = &policy->values[option];
-
-		for (size_t i = 0; i < list->count; i++)
-			free(list->items[i]);
-		free(list->items);
-	}
+	for (size_t option = 0; option < OPTION_COUNT; option++)
+		list_clear(&policy->values[option]);
 	free(policy);
 }
 

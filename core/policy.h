@@ -64,6 +64,13 @@ struct policy_checks {
 int policy_set(sl_policy *policy, const char *key, const char *value, const struct policy_checks *checks,
                sl_error *error);
 
+/* What policy_set() asks of a value, without setting it. */
+int policy_value_check(const struct option_row *row, const char *value, const struct policy_checks *checks,
+                       sl_error *error);
+/* Neither asks whether a policy is frozen. */
+void policy_unset(sl_policy *policy, const struct option_row *row);
+void policy_swap_values(sl_policy *one, sl_policy *other);
+
 static inline bool policy_has(const sl_policy *policy, enum option_id option)
 {
 	return policy->values[option].count > 0;
@@ -78,10 +85,17 @@ bool policy_degrades(const sl_policy *policy, const char *protection);
 /* A value of net-proxy-only. *binds is a part of `value`, or NULL. -EINVAL. */
 int proxy_parse(const char *value, uint16_t *port, const char **binds);
 
+/* One value, the last wins; else a list that grows. A flag is a scalar. */
+bool row_is_scalar(const struct option_row *row);
+
 /* The row of a key or an older spelling, or NULL. */
 const struct option_row *option_find(const char *key);
 /* The known key that is nearest to an unknown one. Never NULL. */
 const char *option_nearest(const char *key);
+
+/* Room for one more behind `count` items of `size` bytes, to be grown only here: twice as much each time it is full, so
+ * that what a hostile file appends is not copied over and over. NULL: memory is out, and `items` is as it was. */
+void *array_grow(void *items, size_t count, size_t size);
 
 /* Call `each` with every element of a comma list, a copy that lives for the call; stops at the first
  * negative result and returns it. Empty elements are passed on as "". -ENOMEM. */

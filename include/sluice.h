@@ -46,6 +46,22 @@ SL_EXPORT void sl_policy_free(sl_policy *policy);
  *   -ENOMEM */
 SL_EXPORT int sl_policy_set(sl_policy *policy, const char *key, const char *value, sl_error *error);
 
+/* Add what the YAML file `file` says, and first what the files say that it extends: sluice-policy(5), PROFILES.
+ * Lists append, scalars and flags are replaced, `false` switches a flag off. A profile that is extended by its name
+ * is looked up below $XDG_CONFIG_HOME or $HOME/.config (not in a set-user-id program), in /etc and in share/ of the
+ * installation. Paths in it are taken from the directory that is current when the policy is used. The strings are
+ * copied. On failure the policy is exactly as it was, and the message begins with FILE:LINE:COLUMN.
+ *   -ENOENT   no such file, or nothing of the name that is extended; other errors of open(2) and read(2)
+ *   -EINVAL   not YAML; an unknown key, or one twice; a wrong type; a bad value; an anchor, alias or tag; a NUL byte;
+ *             no regular file
+ *   -ERANGE, -ENOTSUP  as sl_policy_set()
+ *   -ELOOP    a profile extends itself, or more than 16 files deep
+ *   -EFBIG    a file of more than 1 MiB
+ *   -E2BIG    more than 64 files in all
+ *   -EBUSY    the policy is frozen
+ *   -ENOMEM */
+SL_EXPORT int sl_policy_load(sl_policy *policy, const char *file, sl_error *error);
+
 /* Write the plan for this policy on this kernel to `out`: processes, Landlock rules, the filter as
  * pseudo-code, the calls that are trapped and why, the address table, and the descriptors that are
  * open now. Confines nothing; freezes the policy. Errors: those of sl_confine_self() that the plan alone

@@ -10,15 +10,15 @@
 #include "netpolicy/netpolicy.h"
 #include "supervise/supervise.h"
 
+const struct policy_checks policy_checks_all = {
+	.rule = rule_check, .bind = bind_check, .server = dns_server_check};
+
 int sl_policy_set(sl_policy *policy, const char *key, const char *value, sl_error *error)
 {
-	static const struct policy_checks checks = {
-		.rule = rule_check, .bind = bind_check, .server = dns_server_check};
-
 	if (policy == NULL || key == NULL)
 		return error_set(error, -EINVAL, "sl_policy_set: no %s given",
 		                 policy == NULL ? "policy" : "key");
-	return policy_set(policy, key, value, &checks, error);
+	return policy_set(policy, key, value, &policy_checks_all, error);
 }
 
 int sl_policy_explain(const sl_policy *policy, FILE *out, sl_error *error)

@@ -27,6 +27,9 @@ int launch_run(const sl_policy *policy, char *const argv[], sl_error *error);
 /* The plan for `mode`, in words. */
 int explain_policy(const sl_policy *policy, enum plan_mode mode, FILE *out, sl_error *error);
 
+/* netpolicy's grammars, for core/. */
+extern const struct policy_checks policy_checks_all;
+
 /* What sluice check prints. */
 struct kernel;
 void kernel_probe(struct kernel *kernel);

@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(
 	# to build
-	gcc make pkg-config libc6-dev linux-libc-dev libseccomp-dev libev-dev liburing-dev libjansson-dev
+	gcc make pkg-config libc6-dev linux-libc-dev libseccomp-dev libev-dev liburing-dev libjansson-dev libyaml-dev
 	# to test
 	g++ libcmocka-dev curl git python3 redis-server redis-tools nginx-light bubblewrap wrk procps util-linux
 	iproute2 strace

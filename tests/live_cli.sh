@@ -86,24 +86,26 @@ for words in --help -h "run --help" "run -h" "explain --help"; do
 done
 fails "help: unknown argument" 125 "--markdown" help me
 
-# The options table is printed from options.def; here it is read by somebody else.
-/usr/bin/python3 - "$SOURCE/core/options.def" help.txt markdown.txt <<'PYTHON'
+# The tables of options are printed from two files; here these are read by somebody else.
+/usr/bin/python3 - "$SOURCE/core/options.def" "$SOURCE/cli/options.def" help.txt markdown.txt <<'PYTHON'
 import re, sys
 
-rows = re.findall(r'^OPTION\((\w+), "([^"]+)", (?:\'(.)\'|0), (\w+), (?:"([^"]*)"|NULL), "([^"]*)", (?:"([^"]*)"|NULL)\)$',
+rows = [(n, word, letter, None, arg, text, None) for n, word, letter, arg, text in
+        re.findall(r'^COMMAND_OPTION\((\w+), "([^"]+)", (?:\'(.)\'|0), (?:"([^"]*)"|NULL), "([^"]*)"\)$', open(sys.argv[2]).read(), re.M)]
+rows += re.findall(r'^OPTION\((\w+), "([^"]+)", (?:\'(.)\'|0), (\w+), (?:"([^"]*)"|NULL), "([^"]*)", (?:"([^"]*)"|NULL)\)$',
                   open(sys.argv[1]).read(), re.M)
-declared = len(re.findall(r'^OPTION\(', open(sys.argv[1]).read(), re.M))
+declared = sum(len(re.findall(r'^(?:COMMAND_)?OPTION\(', open(f).read(), re.M)) for f in sys.argv[1:3])
 assert rows and len(rows) == declared, 'options.def: %d rows, %d read' % (declared, len(rows))
 
 def escaped(text):
     parts = text.split('`')
     return '`'.join(p.replace('|', r'\|') if i % 2 else p.replace('|', r'\|').replace('*', r'\*') for i, p in enumerate(parts))
 
-with open(sys.argv[2], 'w') as out:
+with open(sys.argv[3], 'w') as out:
     for _, key, letter, _, arg, text, _ in rows:
         name = ('-%s, ' % letter if letter else '    ') + '--' + key + (' ' + arg if arg else '')
         out.write('  %-32s %s\n' % (name, text))
-with open(sys.argv[3], 'w') as out:
+with open(sys.argv[4], 'w') as out:
     out.write('| option | what it does |\n|---|---|\n')
     for _, key, letter, _, arg, text, older in rows:
         name = ('`-%s`, ' % letter if letter else '') + '`--' + key + (' ' + arg.replace('|', r'\|') if arg else '') + '`'
@@ -111,9 +113,9 @@ with open(sys.argv[3], 'w') as out:
 PYTHON
 tap_is "options.def can be read" 0 $?
 sed '1,/^options of/d' <<<"$help" >got.txt
-tap_same "help lists every row of options.def, in its order" help.txt got.txt
+tap_same "help lists every row of both, in their order" help.txt got.txt
 "$SLUICE" help --markdown >got.txt
-tap_same "help --markdown lists every row of options.def" markdown.txt got.txt
+tap_same "help --markdown lists every row of both" markdown.txt got.txt
 
 if [ ! -f "$SOURCE/README.md" ]; then
 	tap_skip "README.md holds the options table" "there is no README.md"
@@ -131,7 +133,7 @@ else
 	missing=""
 	while read -r key; do
 		grep -qE -- "--$key([^-a-z]|\$)" manual.txt || missing="$missing $key"
-	done < <(sed -nE 's/^OPTION\([A-Z_]+, "([^"]+)".*/\1/p' "$SOURCE/core/options.def")
+	done < <(sed -nE 's/^(COMMAND_)?OPTION\([A-Z_]+, "([^"]+)".*/\2/p' "$SOURCE/core/options.def" "$SOURCE/cli/options.def")
 	tap_is "sluice(1) names every option" "" "$missing"
 fi
 

@@ -43,6 +43,7 @@ usr/lib/pkgconfig/sluice.pc 644 f
 usr/share/man/man1/sluice.1 644 f
 usr/share/man/man3/sluice.3 644 f
 usr/share/man/man5/sluice-policy.5 644 f
+$(cd "$SL_TOP/examples/profiles" && printf 'usr/share/sluice/profiles/%s 644 f\n' *.yaml)
 EOF
 tap_same "these files, and no others" wanted.txt files.txt
 tap_is "the installed command runs" "sluice $version" "$("$root/usr/bin/sluice" --version)"
@@ -53,7 +54,7 @@ tap_is "... and confines" 0 $?
 so=$lib/libsluice.so.$version
 readelf -dW "$so" >dynamic.txt
 tap_has "SONAME carries the major version alone" "[libsluice.so.$major]" "$(grep SONAME dynamic.txt)"
-tap_is "it needs libev, liburing and libc" "libc.so.6 libev.so.4 liburing.so.2" \
+tap_is "it needs libev, liburing, libyaml and libc" "libc.so.6 libev.so.4 liburing.so.2 libyaml-0.so.2" \
 	"$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' dynamic.txt | sort | xargs)"
 tap_has "bound at load time" NOW "$(grep -E 'FLAGS' dynamic.txt)"
 tap_is "no text relocations" "" "$(grep TEXTREL dynamic.txt)"
@@ -81,7 +82,27 @@ tap_is "sluice.pc: nothing left to fill in" "" "$(grep @ "$lib/pkgconfig/sluice.
 cflags=$(pc --cflags) libs=$(pc --libs) static_libs=$(pc --static --libs)
 tap_is "sluice.pc: cflags" "-I$root/usr/include" "$(echo "$cflags" | xargs)"
 tap_is "sluice.pc: libs" "-L$root/usr/lib -lsluice" "$(echo "$libs" | xargs)"
-tap_has "sluice.pc: what the archive needs" "-lev -luring" "$static_libs"
+tap_has "sluice.pc: what the archive needs" "-lev -luring -lyaml" "$static_libs"
+
+# Profiles are found where this install has put them, and in another one after that.
+export XDG_CONFIG_HOME=$TEST_TMP/none
+tap_has "profiles are looked for below PREFIX" ", /usr/share/sluice/profiles" \
+	"$("$root/usr/bin/sluice" explain -p nosuch 2>&1)"
+install_to "" "$TEST_TMP/moved"
+for file in "$SL_TOP"/examples/profiles/*.yaml; do
+	name=$(basename "$file" .yaml)
+	"$TEST_TMP/moved/bin/sluice" profile show "$name" >shown.yaml
+	"$TEST_TMP/moved/bin/sluice" profile show "$file" >wanted.yaml
+	tap_same "profile $name is found below another PREFIX" wanted.yaml shown.yaml
+	tap_has "... and listed" "$name " "$("$TEST_TMP/moved/bin/sluice" profile list)"
+done
+mkdir -p "$XDG_CONFIG_HOME/sluice/profiles"
+echo 'description: mine' >"$XDG_CONFIG_HOME/sluice/profiles/python.yaml"
+listed=$("$TEST_TMP/moved/bin/sluice" profile list | sed -n 's/)  .*/)/; /^python /p')
+tap_is "one of the user's comes first" "description: \"mine\"" "$("$TEST_TMP/moved/bin/sluice" profile show python)"
+tap_is "... and is listed first, and which it hides" "python           $XDG_CONFIG_HOME/sluice/profiles  mine
+python           $TEST_TMP/moved/share/sluice/profiles (hidden by $XDG_CONFIG_HOME/sluice/profiles)" \
+	"$listed"
 
 # A first program. It is C and C++ at once.
 cat >first.c <<'EOF'

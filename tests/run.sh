@@ -21,7 +21,7 @@ logs=$B/test-logs
 rm -rf "$logs"
 mkdir -p "$logs" "$stage/bin" "$stage/src"
 cp "$B"/sluice "$B"/httpd "$stage/bin/"
-cp -r tests examples README.md include core docs "$stage/src/" 2>/dev/null || true
+cp -r tests examples README.md include core cli docs "$stage/src/" 2>/dev/null || true
 chmod -R a+rX "$stage"
 
 # A test program: what it is, as whom. Its log, and its exit status beside it.

@@ -19,7 +19,7 @@ if [ "${#names[@]}" -eq 0 ]; then
 fi
 
 mkdir -p "$B/findings"
-flags=(-std=gnu11 -D_GNU_SOURCE -I. -Iinclude "-I$B" -O1 -g -fno-omit-frame-pointer
+flags=(-std=gnu11 -D_GNU_SOURCE '-DSL_PROFILES_DIR="/usr/share/sluice/profiles"' -I. -Iinclude "-I$B" -O1 -g -fno-omit-frame-pointer
 	-fsanitize=address -fsanitize=undefined -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -Wall -Wextra -Wno-missing-field-initializers -Werror)
 
 # The product without the rooms that act: what is left is the policy, the plan, the rules and the filter.
@@ -37,7 +37,7 @@ for name in "${names[@]}"; do
 	program=$B/fuzz_$name
 	log=$B/$name.log
 	corpus=tests/fuzz/corpus/$name
-	if ! "$CLANG" "${flags[@]}" -fsanitize=fuzzer "tests/fuzz/fuzz_$name.c" "$B/pure.a" -o "$program"; then
+	if ! "$CLANG" "${flags[@]}" -fsanitize=fuzzer "tests/fuzz/fuzz_$name.c" "$B/pure.a" -lyaml -o "$program"; then
 		failed+=("$name (does not build)")
 		continue
 	fi
