@@ -35,8 +35,9 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, p
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != keeper)
 		child_fail(job, -ECHILD, "the keeper");
-	r = handover_target(job->control, &walls, job->prepared->rules.nonce, &confined, &step);
-	if (r < 0)
+	if ((r = child_prepare(&walls.plan->child, &step)) < 0 ||
+	    (r = handover_target(job->control, &walls, job->prepared->rules.nonce, &confined, &step)) < 0 ||
+	    (r = child_limit(&walls.plan->child, &step)) < 0)
 		child_fail(job, r, step);
 	sigaction(SIGCHLD, &job->on_child, NULL);
 	sigprocmask(SIG_SETMASK, &job->mask, NULL);

@@ -32,7 +32,7 @@ struct keeper_report {
 /* What the child says of its own end, before exec closes the pipe. */
 struct failure {
 	int32_t code;
-	char step[60];
+	char step[252];
 };
 
 struct keeper_job {
