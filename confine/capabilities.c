@@ -74,6 +74,18 @@ static int capabilities_keep(uint64_t keep)
 	return sets_write(sets);
 }
 
+int capabilities_bound(bool nothing)
+{
+	uint64_t stays = nothing ? 0 : capabilities_permitted() & kept;
+	bool root = getuid() == 0 || geteuid() == 0;
+	int there;
+
+	for (int capability = 0; (there = prctl(PR_CAPBSET_READ, capability, 0, 0, 0)) >= 0; capability++)
+		if (there && !(stays & BIT(capability)) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
+			return root ? -errno : 0; /* to nobody else exec gives any */
+	return 0;
+}
+
 int capabilities_drop(void)
 {
 	return capabilities_keep(kept);

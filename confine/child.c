@@ -80,8 +80,8 @@ static int file_write(const char *path, const char *text)
 	return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
 }
 
-/* The new namespace comes with every capability in it, and root's ids, for all that is in there: they go at once. What
- * they would do to objects of the machine the supervisor must not take for a right of the program's either. */
+/* The new namespace comes with every capability in it: identity_prepare() gives them up at once. A supervisor reads
+ * them as if they were capabilities over the machine. */
 static int user_enter(const struct child_setup *setup, const char **step)
 {
 	int r;
@@ -97,10 +97,20 @@ static int user_enter(const struct child_setup *setup, const char **step)
 	if ((r = file_write("/proc/self/uid_map", setup->uid_map)) < 0)
 		return r;
 	*step = "user: /proc/self/gid_map";
-	if ((r = file_write("/proc/self/gid_map", setup->gid_map)) < 0)
+	return file_write("/proc/self/gid_map", setup->gid_map);
+}
+
+static int identity_prepare(const struct child_setup *setup, const char **step)
+{
+	int r;
+
+	if (setup->user && (r = user_enter(setup, step)) < 0)
+		return r;
+	*step = "no-randomize-memory (capabilities of the bounding set)";
+	if (setup->no_randomize && (r = capabilities_bound(setup->user)) < 0)
 		return r;
 	*step = "user: capabilities";
-	return capabilities_drop_all();
+	return setup->user ? capabilities_drop_all() : 0;
 }
 
 static int memory_prepare(const struct child_setup *setup, const char **step)
@@ -123,7 +133,7 @@ int child_prepare(const struct child_setup *setup, const char **step)
 {
 	int r;
 
-	if (setup->user && (r = user_enter(setup, step)) < 0)
+	if ((r = identity_prepare(setup, step)) < 0)
 		return r;
 	*step = setup->cwd_step;
 	if (setup->cwd != NULL && chdir(setup->cwd) < 0)

@@ -60,6 +60,10 @@ uint64_t capabilities_permitted(void);
 /* Give up for good, bounding set included, what leads around the walls. -errno. */
 int capabilities_drop(void);
 
+/* Leave no more in the bounding set than capabilities_drop() leaves elsewhere, or nothing at all: execve(2) takes what is
+ * more for a gain, where root makes it, and resets the personality. -errno. */
+int capabilities_bound(bool nothing);
+
 /* Give up every one for good: those of a user namespace of our own. -errno. */
 int capabilities_drop_all(void);
 
