@@ -130,6 +130,8 @@ $(B)/tests/live_connect_noring $(B)/tests/live_connect_nothread $(B)/tests/live_
 $(B)/tests/live_old_landlock: SL_LDFLAGS += -Wl,--wrap=kernel_probe,--wrap=ruleset_create,--wrap=net_decide \
         -Wl,--wrap=net_binds_allow
 $(B)/tests/attack_network_old: SL_LDFLAGS += -Wl,--wrap=kernel_probe
+# ... or in a newer one, which confines several threads.
+$(B)/tests/live_child: SL_LDFLAGS += -Wl,--wrap=kernel_probe
 $(B)/tests/attack_supervisor: $(B)/tests/broken/steps.o
 $(B)/tests/attack_supervisor: SL_LDFLAGS += -Wl,--wrap=guard_detach,--wrap=gate_open,--wrap=handover_report \
     -Wl,--wrap=fd_send,--wrap=filter_load,--wrap=fd_write_all,--wrap=fd_recv,--wrap=gate_listen,--wrap=guard_lock \

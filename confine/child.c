@@ -35,13 +35,6 @@ static int user_settle(struct child_setup *setup)
 	return 0;
 }
 
-static int cwd_settle(const char *cwd, sl_error *error)
-{
-	cleanup_fd int fd = open(cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? error_errno(error, -errno, "cwd: %.180s", cwd) : 0;
-}
-
 static int limits_settle(const struct child_setup *setup, sl_error *error)
 {
 	for (size_t i = 0; i < LIMIT_COUNT; i++) {
@@ -64,11 +57,7 @@ int child_settle(struct child_setup *setup, sl_error *error)
 {
 	int r = setup->user ? user_settle(setup) : 0;
 
-	if (r < 0)
-		return error_errno(error, r, "user");
-	if (setup->cwd != NULL && (r = cwd_settle(setup->cwd, error)) < 0)
-		return r;
-	return limits_settle(setup, error);
+	return r < 0 ? error_errno(error, r, "user") : limits_settle(setup, error);
 }
 
 /* ---- in the child ---- */

@@ -14,7 +14,7 @@ struct command {
 
 /* As execvp(3) looks, in the directory and the environment that the command is to have, as env(1) does: a name with a
  * slash is a path, else PATH. 0, -ENOENT, -EACCES, -ENAMETOOLONG, -ENOMEM. Where there is no such directory nothing is
- * looked for, and child_settle() says so. */
+ * looked for, and child_prepare() says so. */
 int command_find(struct command *command, const sl_policy *policy, char *const argv[]);
 void command_clear(struct command *command);
 

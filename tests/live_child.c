@@ -4,6 +4,8 @@
  */
 #include "tests/common/common.h"
 
+#include "core/kernel.h"
+
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -1001,15 +1003,32 @@ static void what_it_cannot_have_is_refused_in_one_message(void **state)
 	assert_int_equal(attempt_bare(refusals, NULL), 0);
 }
 
+void __real_kernel_probe(struct kernel *kernel);
+void __wrap_kernel_probe(struct kernel *kernel);
+static bool threads_are_confined;
+
+/* Without Landlock's TSYNC a program with threads is refused before anybody asks for its cores. */
+void __wrap_kernel_probe(struct kernel *kernel)
+{
+	__real_kernel_probe(kernel);
+	if (threads_are_confined)
+		kernel->landlock_abi = SL_ABI_TSYNC;
+}
+
 static int threads_refused(void *context)
 {
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const struct __user_cap_data_struct none[2] = {{0}};
 	pthread_t thread;
 	sl_error error;
 
 	(void)context;
+	/* Threads with capabilities are refused for those. */
+	EXPECT(syscall(SYS_capset, &header, none) == 0);
 	EXPECT(pthread_create(&thread, NULL, thread_wait, NULL) == 0);
+	threads_are_confined = true;
 	EXPECT(confine_with(POLICY("cpu-cores", "0"), &error) == -EPERM);
-	EXPECT(strstr(error.message, "thread") != NULL);
+	EXPECT(strstr(error.message, "cpu-cores: there are 2 threads") != NULL);
 	return 0;
 }
 
