@@ -188,6 +188,18 @@ static int proxy_check(const char *key, const char *value, const struct policy_c
 	return binds == NULL ? 0 : checks->bind(key, binds, error);
 }
 
+/* What a command is started with. */
+static int process_check(const struct option_row *row, const char *value, sl_error *error)
+{
+	if (row->kind == OPTION_SETTINGS)
+		return environment_check_setting(row->key, value, error);
+	if (row->kind == OPTION_NAMES)
+		return environment_check_pattern(row->key, value, error);
+	if (row->kind == OPTION_DEVICES)
+		return gpu_check(row->key, value, error);
+	return child_check(row, value, error);
+}
+
 static int value_check(const struct option_row *row, const char *value, const struct policy_checks *checks,
                        sl_error *error)
 {
@@ -222,13 +234,10 @@ static int value_check(const struct option_row *row, const char *value, const st
 	case OPTION_CORES:
 	case OPTION_MODE:
 	case OPTION_IDS:
-		return child_check(row, value, error);
 	case OPTION_SETTINGS:
-		return environment_check_setting(row->key, value, error);
 	case OPTION_NAMES:
-		return environment_check_pattern(row->key, value, error);
 	case OPTION_DEVICES:
-		return gpu_check(row->key, value, error);
+		return process_check(row, value, error);
 	case OPTION_FLAG:
 	case OPTION_PATHS:
 	case OPTION_PATH:

@@ -621,10 +621,10 @@ static void limits_are_set_and_cannot_be_raised(void **state)
 	static const struct {
 		const char *name, *option, *shown;
 	} rows[] = {
-		{"as", "as=3G:4G", "3221225472:4294967296"},
+		{"as", "as=100T:110T", "109951162777600:120946279055360"},
 		{"core", "core=0:4K", "0:4096"},
 		{"cpu", "cpu=100:200", "100:200"},
-		{"data", "data=1G", "1073741824:1073741824"},
+		{"data", "data=100T", "109951162777600:109951162777600"},
 		{"fsize", "fsize=1M:2M", "1048576:2097152"},
 		{"locks", "locks=7", "7:7"},
 		{"memlock", "memlock=64K", "65536:65536"},
