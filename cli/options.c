@@ -5,52 +5,48 @@
 #include "cli/cli.h"
 #include "supervise/supervise.h"
 
-enum command_option {
-#define COMMAND_OPTION(name, word, letter, arg, help) COMMAND_##name,
-#include "cli/options.def"
-#undef COMMAND_OPTION
-	COMMAND_COUNT,
+enum word_id {
+#define WORD(name, text, letter, arg, help) WORD_##name,
+#include "cli/words.def"
+#undef WORD
+	WORD_COUNT,
 };
 
 static const struct {
-	const char *word;
+	const char *name;
 	int letter; /* 0 for none */
 	const char *arg, *help;
-} command_rows[COMMAND_COUNT] = {
-#define COMMAND_OPTION(name, word, letter, arg, help) [COMMAND_##name] = {word, letter, arg, help},
-#include "cli/options.def"
-#undef COMMAND_OPTION
+} word_rows[WORD_COUNT] = {
+#define WORD(name, text, letter, arg, help) [WORD_##name] = {text, letter, arg, help},
+#include "cli/words.def"
+#undef WORD
 };
 
 /* What getopt_long(3) returns for a long option: a row of either table, from these on. */
-enum { LONG_BASE = 256, COMMAND_BASE = LONG_BASE + OPTION_COUNT };
+enum { LONG_BASE = 256, WORD_BASE = LONG_BASE + OPTION_COUNT };
 
 /* Two long options a row at the most: the key and its older spelling. */
 struct option_words {
-	struct option longs[2 * OPTION_COUNT + COMMAND_COUNT + 2];
-	char shorts[2 * (OPTION_COUNT + COMMAND_COUNT) + 4];
+	struct option longs[2 * OPTION_COUNT + WORD_COUNT + 2];
+	char shorts[2 * (OPTION_COUNT + WORD_COUNT) + 4];
 };
 
-static void words_add(struct option_words *words, size_t *count, const char *name, size_t row)
+static void long_add(struct option_words *words, size_t *count, const char *name, const char *arg, int val)
 {
 	words->longs[(*count)++] = (struct option){
 		.name = name,
-		.has_arg = option_rows[row].arg == NULL ? no_argument : required_argument,
-		.val = LONG_BASE + (int)row,
+		.has_arg = arg == NULL ? no_argument : required_argument,
+		.val = val,
 	};
 }
 
-static void command_words_add(struct option_words *words, size_t *longs, size_t *shorts)
+static void letter_add(struct option_words *words, size_t *count, int letter, const char *arg)
 {
-	for (int row = 0; row < COMMAND_COUNT; row++) {
-		words->longs[(*longs)++] = (struct option){.name = command_rows[row].word,
-		                                           .has_arg = required_argument,
-		                                           .val = COMMAND_BASE + row};
-		if (command_rows[row].letter == 0)
-			continue;
-		words->shorts[(*shorts)++] = (char)command_rows[row].letter;
-		words->shorts[(*shorts)++] = ':';
-	}
+	if (letter == 0)
+		return;
+	words->shorts[(*count)++] = (char)letter;
+	if (arg != NULL)
+		words->shorts[(*count)++] = ':';
 }
 
 /* "+": stop at the first word that is no option, which is the command. */
@@ -61,17 +57,18 @@ static void words_build(struct option_words *words)
 	*words = (struct option_words){0};
 	words->shorts[shorts++] = '+';
 	words->shorts[shorts++] = 'h';
-	for (size_t row = 0; row < OPTION_COUNT; row++) {
-		words_add(words, &longs, option_rows[row].key, row);
-		if (option_rows[row].older != NULL)
-			words_add(words, &longs, option_rows[row].older, row);
-		if (option_rows[row].letter == 0)
-			continue;
-		words->shorts[shorts++] = (char)option_rows[row].letter;
-		if (option_rows[row].arg != NULL)
-			words->shorts[shorts++] = ':';
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		const struct option_row *row = &option_rows[i];
+
+		long_add(words, &longs, row->key, row->arg, LONG_BASE + i);
+		if (row->older != NULL)
+			long_add(words, &longs, row->older, row->arg, LONG_BASE + i);
+		letter_add(words, &shorts, row->letter, row->arg);
 	}
-	command_words_add(words, &longs, &shorts);
+	for (int i = 0; i < WORD_COUNT; i++) {
+		long_add(words, &longs, word_rows[i].name, word_rows[i].arg, WORD_BASE + i);
+		letter_add(words, &shorts, word_rows[i].letter, word_rows[i].arg);
+	}
 	words->longs[longs] = (struct option){.name = "help", .val = 'h'};
 }
 
@@ -85,14 +82,13 @@ static const char *key_of(int found)
 	return NULL;
 }
 
-/* COMMAND_COUNT: it is none of the command's own. */
-static enum command_option command_of(int found)
+/* WORD_COUNT: it is a policy's. */
+static enum word_id word_of(int found)
 {
-	for (int row = 0; row < COMMAND_COUNT; row++)
-		if (found == COMMAND_BASE + row ||
-		    (command_rows[row].letter != 0 && found == command_rows[row].letter))
-			return (enum command_option)row;
-	return COMMAND_COUNT;
+	for (int i = 0; i < WORD_COUNT; i++)
+		if (found == WORD_BASE + i || (word_rows[i].letter != 0 && found == word_rows[i].letter))
+			return (enum word_id)i;
+	return WORD_COUNT;
 }
 
 /* getopt_long(3) has named the option already; ours is the nearest one. */
@@ -130,12 +126,12 @@ static int profiles_read(int argc, char *argv[], const struct option_words *word
 
 	opterr = 0;
 	while (r == 0 && (found = getopt_long(argc, argv, words->shorts, words->longs, NULL)) != -1) {
-		enum command_option option = command_of(found);
+		enum word_id word = word_of(found);
 
 		if (found == 'h')
 			break;
-		if (option != COMMAND_COUNT)
-			r = profile_apply(policy, optarg, option == COMMAND_PROFILE_FILE, NULL, &error);
+		if (word == WORD_PROFILE || word == WORD_PROFILE_FILE)
+			r = profile_apply(policy, optarg, word == WORD_PROFILE_FILE, NULL, &error);
 	}
 	opterr = 1;
 	optind = 0;
@@ -145,30 +141,35 @@ static int profiles_read(int argc, char *argv[], const struct option_words *word
 }
 
 /* -1, or the exit code. */
-static int values_read(int argc, char *argv[], const struct option_words *words, sl_policy *policy)
+static int values_read(int argc, char *argv[], const struct option_words *known, sl_policy *policy,
+                       struct run_words *words)
 {
 	int found, exit_code = -1;
 
-	while (exit_code < 0 && (found = getopt_long(argc, argv, words->shorts, words->longs, NULL)) != -1)
-		if (command_of(found) == COMMAND_COUNT)
+	while (exit_code < 0 && (found = getopt_long(argc, argv, known->shorts, known->longs, NULL)) != -1) {
+		if (word_of(found) == WORD_EXEC_SHELL)
+			words->exec_shell = optarg;
+		if (word_of(found) == WORD_COUNT)
 			exit_code = option_apply(policy, found, argv);
+	}
 	return exit_code;
 }
 
-sl_policy *options_read(int argc, char *argv[], int *rest, int *exit_code)
+sl_policy *options_read(int argc, char *argv[], struct run_words *words, int *rest, int *exit_code)
 {
 	sl_policy *policy = sl_policy_new();
-	struct option_words words;
+	struct option_words known;
 
+	*words = (struct run_words){.exec_shell = NULL};
 	*exit_code = EXIT_SLUICE;
 	if (policy == NULL) {
 		fputs("sluice: out of memory\n", stderr);
 		return NULL;
 	}
-	words_build(&words);
+	words_build(&known);
 	argv[0] = "sluice"; /* what getopt_long(3) begins its messages with */
-	if (profiles_read(argc, argv, &words, policy) < 0 ||
-	    (*exit_code = values_read(argc, argv, &words, policy)) >= 0) {
+	if (profiles_read(argc, argv, &known, policy) < 0 ||
+	    (*exit_code = values_read(argc, argv, &known, policy, words)) >= 0) {
 		sl_policy_free(policy);
 		return NULL;
 	}
@@ -187,9 +188,9 @@ static void option_print(int short_letter, const char *word, const char *arg, co
 
 void options_print(FILE *out)
 {
-	for (size_t row = 0; row < COMMAND_COUNT; row++)
-		option_print(command_rows[row].letter, command_rows[row].word, command_rows[row].arg,
-		             command_rows[row].help, out);
+	for (size_t row = 0; row < WORD_COUNT; row++)
+		option_print(word_rows[row].letter, word_rows[row].name, word_rows[row].arg,
+		             word_rows[row].help, out);
 	for (size_t row = 0; row < OPTION_COUNT; row++)
 		option_print(option_rows[row].letter, option_rows[row].key, option_rows[row].arg,
 		             option_rows[row].help, out);
@@ -223,9 +224,9 @@ static void option_cells(int letter, const char *word, const char *arg, const ch
 void options_markdown(FILE *out)
 {
 	fputs("| option | what it does |\n|---|---|\n", out);
-	for (size_t row = 0; row < COMMAND_COUNT; row++) {
-		option_cells(command_rows[row].letter, command_rows[row].word, command_rows[row].arg,
-		             command_rows[row].help, out);
+	for (size_t row = 0; row < WORD_COUNT; row++) {
+		option_cells(word_rows[row].letter, word_rows[row].name, word_rows[row].arg,
+		             word_rows[row].help, out);
 		fputs(" |\n", out);
 	}
 	for (size_t row = 0; row < OPTION_COUNT; row++) {

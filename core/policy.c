@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/child.h"
+#include "core/environment.h"
 #include "core/error.h"
 #include "core/fd.h"
+#include "core/gpu.h"
 #include "core/parse.h"
 #include "core/syscalls.h"
 #include "core/unix_need.h"
@@ -196,6 +199,18 @@ static int proxy_check(const char *key, const char *value, const struct policy_c
 	return binds == NULL ? 0 : checks->bind(key, binds, error);
 }
 
+/* What a command is started with. */
+static int process_check(const struct option_row *row, const char *value, sl_error *error)
+{
+	if (row->kind == OPTION_SETTINGS)
+		return environment_check_setting(row->key, value, error);
+	if (row->kind == OPTION_NAMES)
+		return environment_check_pattern(row->key, value, error);
+	if (row->kind == OPTION_DEVICES)
+		return gpu_check(row->key, value, error);
+	return child_check(row, value, error);
+}
+
 int policy_value_check(const struct option_row *row, const char *value, const struct policy_checks *checks,
                        sl_error *error)
 {
@@ -227,17 +242,21 @@ int policy_value_check(const struct option_row *row, const char *value, const st
 		return groups_check(row, value, error);
 	case OPTION_LACKS:
 		return lacks_check(row, value, error);
+	case OPTION_NUMBER:
+	case OPTION_LIMITS:
+	case OPTION_CORES:
+	case OPTION_MODE:
+	case OPTION_IDS:
+	case OPTION_SETTINGS:
+	case OPTION_NAMES:
+	case OPTION_DEVICES:
+		return process_check(row, value, error);
 	case OPTION_FLAG:
 	case OPTION_PATHS:
+	case OPTION_PATH:
 		return 0;
 	}
 	return error_set(error, -EINVAL, "%s: no check for this kind of option", row->key);
-}
-
-bool row_is_scalar(const struct option_row *row)
-{
-	return row->kind == OPTION_FLAG || row->kind == OPTION_SIZE || row->kind == OPTION_PROXY ||
-	       row->kind == OPTION_FD || row->kind == OPTION_DURATION;
 }
 
 void *array_grow(void *items, size_t count, size_t size)
@@ -245,6 +264,19 @@ void *array_grow(void *items, size_t count, size_t size)
 	if (count != 0 && (count & (count - 1)) != 0)
 		return items;
 	return reallocarray(items, count == 0 ? 1 : 2 * count, size);
+}
+
+bool option_is_scalar(const struct option_row *row)
+{
+	static const enum option_kind scalars[] = {
+		OPTION_FLAG, OPTION_SIZE,  OPTION_PROXY, OPTION_FD,  OPTION_NUMBER,
+		OPTION_DURATION, OPTION_PATH, OPTION_CORES, OPTION_MODE,  OPTION_IDS, OPTION_DEVICES,
+	};
+
+	for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)
+		if (row->kind == scalars[i])
+			return true;
+	return false;
 }
 
 static int list_append(struct value_list *list, const char *value)
@@ -290,7 +322,8 @@ int policy_set(sl_policy *policy, const char *key, const char *value, const stru
 	if ((r = policy_value_check(row, value, checks, error)) < 0)
 		return r;
 	list = &policy->values[row - option_rows];
-	r = row_is_scalar(row) ? scalar_replace(list, value == NULL ? "" : value) : list_append(list, value);
+	r = option_is_scalar(row) ? scalar_replace(list, value == NULL ? "" : value)
+	                          : list_append(list, value);
 	return r < 0 ? error_errno(error, r, "%s", row->key) : 0;
 }
 

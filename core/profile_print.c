@@ -62,10 +62,10 @@ static void row_print(const struct option_row *row, const struct value_list *val
 		fputs(" true\n", out);
 		return;
 	}
-	if (!row_is_scalar(row))
+	if (!option_is_scalar(row))
 		fputc('\n', out);
 	for (size_t i = 0; i < values->count; i++) {
-		fputs(row_is_scalar(row) ? " " : "  - ", out);
+		fputs(option_is_scalar(row) ? " " : "  - ", out);
 		text_print(values->items[i], out);
 		fputc('\n', out);
 	}

@@ -47,11 +47,15 @@ static __attribute__((noreturn)) void child_fail(const struct pipes *pipes, int 
 static int child_confine(const struct keeper_job *job, const char **step)
 {
 	struct walls walls = {&job->prepared->plan, job->prepared->ruleset, &job->prepared->filter, false};
+	const struct child_setup *setup = &walls.plan->child;
 	bool confined;
+	int r = child_prepare(setup, step);
 
-	if (job->control < 0)
-		return walls_raise(&walls, &confined, step);
-	return handover_target(job->control, &walls, job->prepared->rules.nonce, &confined, step);
+	if (r == 0 && job->control < 0)
+		r = walls_raise(&walls, &confined, step);
+	else if (r == 0)
+		r = handover_target(job->control, &walls, job->prepared->rules.nonce, &confined, step);
+	return r < 0 ? r : child_limit(setup, step);
 }
 
 static void child_signals(const struct keeper_job *job)

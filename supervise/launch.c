@@ -103,7 +103,9 @@ static int launch_alone(struct prepared *prepared, const struct command *command
 	if (prepare_walls(prepared, 0, error) < 0)
 		return EXIT_SLUICE;
 	walls.ruleset = prepared->ruleset;
-	if ((r = walls_raise(&walls, &raised, &step)) < 0) {
+	if ((r = child_prepare(&prepared->plan.child, &step)) < 0 ||
+	    (r = walls_raise(&walls, &raised, &step)) < 0 ||
+	    (r = child_limit(&prepared->plan.child, &step)) < 0) {
 		error_errno(error, r, "%s", step);
 		return EXIT_SLUICE;
 	}
@@ -185,7 +187,7 @@ static int launch_serve(struct launch *launch, const struct prepared *prepared, 
 		gate_watch(&session->gate, &launch->signals_ready, launch->signals, signals_ready);
 		session_run(session);
 	} else {
-		kill(session->keeper, SIGKILL); /* and with it the command: PR_SET_PDEATHSIG */
+		session_abandon(session, r);
 	}
 	session_wait(session);
 	if (session->beaten)
@@ -296,7 +298,7 @@ int launch_run(const sl_policy *policy, char *const argv[], sl_error *error)
 		error_errno(error, r, "/dev/null");
 		return EXIT_SLUICE;
 	}
-	r = command_find(&command, argv);
+	r = command_find(&command, policy, argv);
 
 	if (r < 0)
 		return find_error(r, argv[0], error);
@@ -309,5 +311,6 @@ int launch_run(const sl_policy *policy, char *const argv[], sl_error *error)
 	else
 		r = launch_alone(&prepared, &command, error);
 	prepare_clear(&prepared);
+	command_clear(&command);
 	return r;
 }

@@ -397,7 +397,7 @@ static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const ch
                           const sl_stdio *stdio, sl_error *error)
 {
 	struct prepared prepared;
-	int r = command_find(&sandbox->program, (char *const *)argv);
+	int r = command_find(&sandbox->program, policy, (char *const *)argv);
 
 	if (r < 0)
 		return error_errno(error, r, "%.180s", argv[0]);
@@ -461,6 +461,7 @@ void sl_sandbox_free(sl_sandbox *sandbox)
 		return;
 	sandbox_end(sandbox);
 	stdio_close(&sandbox->ends);
+	command_clear(&sandbox->program);
 	fd_close(&sandbox->owner);
 	fd_close(&sandbox->child_pidfd);
 	fd_close(&sandbox->command_pidfd);
@@ -506,7 +507,7 @@ int sl_sandbox_failure(const sl_sandbox *sandbox, sl_failure *failure)
 	if (!sandbox->failed)
 		return -ENOENT;
 	*failure = (sl_failure){.code = sandbox->failure.code};
-	memcpy(failure->step, sandbox->failure.step, sizeof(sandbox->failure.step));
+	memcpy(failure->step, sandbox->failure.step, sizeof(failure->step));
 	if (strcmp(failure->step, "exec") == 0)
 		memcpy(failure->path, sandbox->program.path,
 		       strnlen(sandbox->program.path, sizeof(failure->path) - 1));

@@ -146,6 +146,14 @@ int session_take_over(struct session *session, const struct prepared *prepared, 
 	return control >= 0 ? handover_report(control, 0) : 0;
 }
 
+bool session_abandon(const struct session *session, int code)
+{
+	if (code == -ECONNRESET || code == -ECHILD)
+		return false;
+	kill(session->keeper, SIGKILL);
+	return true;
+}
+
 void session_run(struct session *session)
 {
 	gate_run(&session->gate);

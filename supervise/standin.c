@@ -157,10 +157,8 @@ static void standin_serve(struct standin *standin, struct session *session, cons
 	for (size_t i = 0; i < standin->stdio.count; i++)
 		close(standin->stdio.moves[i].source);
 	r = chdir("/") < 0 ? -errno : session_take_over(session, standin->prepared, ends);
-	if (r < 0) {
+	if (r < 0 && session_abandon(session, r))
 		standin_fail(standin, r, "the supervisor");
-		kill(session->keeper, SIGKILL);
-	}
 	close(standin->owner);
 	if (r == 0)
 		session_run(session);

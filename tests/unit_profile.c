@@ -222,7 +222,7 @@ static void every_row_is_a_key_of_its_kind(void **state)
 	(void)state;
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
 		const struct option_row *row = &option_rows[i];
-		bool flag = row->kind == OPTION_FLAG, list = !row_is_scalar(row);
+		bool flag = row->kind == OPTION_FLAG, list = !option_is_scalar(row);
 		const char *word = flag ? "true or false" : list ? "a list" : row->arg;
 
 		refuses(text_of("%s: {a: b}\n", row->key), strlen(row->key) + 9, -EINVAL,
