@@ -148,7 +148,7 @@ int session_take_over(struct session *session, const struct prepared *prepared, 
 
 bool session_abandon(const struct session *session, int code)
 {
-	if (code == -ECONNRESET || code == -ECHILD)
+	if (code == -ECONNRESET || code == -EPIPE || code == -ECHILD)
 		return false;
 	kill(session->keeper, SIGKILL);
 	return true;
