@@ -108,6 +108,13 @@ static bool binds_are_judged(const struct plan_net *net, const struct kernel *ke
 	       (!tcp_any && tcp_is_judged(net, kernel, tcp_some || net->interfaces));
 }
 
+static const char *views_supervision(const struct plan_net *net)
+{
+	if (net->name)
+		return net->num_cpus ? "name and num-cpus" : "name";
+	return net->num_cpus ? "num-cpus" : NULL;
+}
+
 const char *plan_supervision(const struct plan_net *net, const struct kernel *kernel)
 {
 	if (net->out->names)
@@ -126,7 +133,8 @@ const char *plan_supervision(const struct plan_net *net, const struct kernel *ke
 		return "TCP by port on a kernel whose Landlock has no ports";
 	if (udp_exists(net) && binds_are_judged(net, kernel))
 		return "net-allow-bind for UDP";
-	return binds_are_judged(net, kernel) ? "TCP by port on a kernel whose Landlock has no ports" : NULL;
+	return binds_are_judged(net, kernel) ? "TCP by port on a kernel whose Landlock has no ports"
+	                                     : views_supervision(net);
 }
 
 /* A second listener: the kernel gives a task one, and our own filter refuses to hear of another. */
@@ -302,6 +310,8 @@ static unsigned conditions_of(const struct plan *plan, const sl_policy *policy, 
 	all |= plan->limit_file_size ? WHEN_FILE_LIMIT : 0;
 	all |= net->port_remap ? WHEN_PORT_REMAP : 0;
 	all |= net->out->names ? WHEN_NAMES : 0;
+	all |= net->name ? WHEN_NAME : 0;
+	all |= net->num_cpus ? WHEN_NUM_CPUS : 0;
 	return all;
 }
 
@@ -353,6 +363,16 @@ static void slots_plan_remap(struct plan *plan, const struct plan_net *net)
 	slot_ask(&plan->slots[SLOT_GETPEERNAME], "port-remap: shows the port that was asked for");
 }
 
+static void slots_plan_views(struct plan *plan)
+{
+	if (plan->conditions & WHEN_NAME)
+		slot_ask(&plan->slots[SLOT_UNAME], "name: shows that name");
+	if (plan->conditions & WHEN_NUM_CPUS)
+		slot_ask(&plan->slots[SLOT_SCHED_GETAFFINITY], "num-cpus: shows no more than that");
+	if (plan->conditions & WHEN_VIEWS)
+		slot_ask(&plan->slots[SLOT_OPENAT2], "its flags are in memory: is it a file that is viewed?");
+}
+
 static void slots_plan_limits(struct plan *plan)
 {
 	if (!plan->limit_file_size)
@@ -372,6 +392,20 @@ static int group_open(const char *name, void *context)
 	return slot == SLOT_POSIX_MQ ? grant_add(plan, "/dev/mqueue", FS_WRITE_ACCESS, true) : 0;
 }
 
+/* Which option has the supervisor answer a call: a view's own, or what the supervisor is there for. */
+static const char *option_asking(const struct plan *plan, enum slot slot)
+{
+	unsigned views = plan->conditions & WHEN_VIEWS;
+
+	if (slot == SLOT_UNAME)
+		return "name";
+	if (slot == SLOT_SCHED_GETAFFINITY)
+		return "num-cpus";
+	if (slot != SLOT_OPEN && slot != SLOT_OPENAT && slot != SLOT_OPENAT2)
+		return plan->reason;
+	return views == WHEN_VIEWS ? "name and num-cpus" : views == WHEN_NAME ? "name" : "num-cpus";
+}
+
 struct deny_context {
 	struct plan *plan;
 	sl_error *error;
@@ -386,7 +420,7 @@ static int syscall_deny(const char *name, void *context)
 	if (row->kind == SYSCALL_SLOT && slot_asks(&plan->slots[row->value]))
 		return error_set(deny->error, -EINVAL,
 		                 "deny-syscall: %s conflicts with %s: the supervisor answers it", name,
-		                 plan->reason);
+		                 option_asking(plan, (enum slot)row->value));
 	if (row->kind == SYSCALL_SLOT && (row->value == SLOT_SYSV_IPC || row->value == SLOT_POSIX_MQ) &&
 	    plan->slots[row->value].otherwise.kind == ANSWER_ALLOW)
 		return error_set(deny->error, -EINVAL,
@@ -458,6 +492,14 @@ static int plan_fds(struct plan *plan, const sl_policy *policy)
 	return 0;
 }
 
+static void plan_views(struct plan *plan, const sl_policy *policy)
+{
+	if (policy_has(policy, OPTION_NAME))
+		plan->name = policy_scalar(policy, OPTION_NAME);
+	if (policy_has(policy, OPTION_NUM_CPUS))
+		cpus_parse(policy_scalar(policy, OPTION_NUM_CPUS), &plan->num_cpus);
+}
+
 static void plan_limits(struct plan *plan, const sl_policy *policy)
 {
 	plan->limit_file_size = policy_has(policy, OPTION_MAX_FILE_SIZE);
@@ -488,6 +530,7 @@ static int plan_fill(struct plan *plan, const sl_policy *policy, const struct pl
 	int r;
 
 	plan_limits(plan, policy);
+	plan_views(plan, policy);
 	if ((r = plan_files(plan, policy, net, kernel)) < 0 || (r = plan_network(plan, net, kernel)) < 0 ||
 	    (r = plan_fds(plan, policy)) < 0)
 		return error_errno(error, r, "plan");
@@ -498,6 +541,7 @@ static int plan_fill(struct plan *plan, const sl_policy *policy, const struct pl
 	slots_plan_out(plan, net, kernel);
 	slots_plan_bind(plan, net, kernel);
 	slots_plan_remap(plan, net);
+	slots_plan_views(plan);
 	slots_plan_limits(plan);
 	if ((r = plan_syscalls(plan, policy, error)) == -ENOMEM)
 		return error_errno(error, r, "plan");

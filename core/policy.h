@@ -29,6 +29,8 @@ enum option_kind {
 	OPTION_GROUPS,   /* comma list of group names */
 	OPTION_FDS,      /* one descriptor number */
 	OPTION_FD,       /* likewise, one value */
+	OPTION_HOST_NAME, /* one value */
+	OPTION_CPUS,      /* a number of them, one value */
 	OPTION_LACKS,    /* comma list of protections that a kernel may lack */
 };
 
@@ -76,6 +78,12 @@ bool policy_degrades(const sl_policy *policy, const char *protection);
 
 /* A value of net-proxy-only. *binds is a part of `value`, or NULL. -EINVAL. */
 int proxy_parse(const char *value, uint16_t *port, const char **binds);
+
+/* How many a value of num-cpus says. -EINVAL, -ERANGE. */
+int cpus_parse(const char *value, unsigned *cpus);
+
+/* At most one value, the last that was set. */
+bool option_is_scalar(const struct option_row *row);
 
 /* The row of a key or an older spelling, or NULL. */
 const struct option_row *option_find(const char *key);
