@@ -72,12 +72,12 @@ static size_t times_print(const struct cpu_times *times, char *to, size_t room)
 
 static bool line_is_cpu(const char *line, size_t size)
 {
-	return size > 4 && memcmp(line, "cpu", 3) == 0 && line[3] >= '0' && line[3] <= '9';
+	return size > 3 && memcmp(line, "cpu", 3) == 0 && line[3] >= '0' && line[3] <= '9';
 }
 
 static bool line_is_sum(const char *line, size_t size)
 {
-	return size > 4 && memcmp(line, "cpu ", 4) == 0;
+	return size > 3 && memcmp(line, "cpu ", 4) == 0;
 }
 
 static void times_sum(const char *from, size_t size, unsigned cpus, struct cpu_times *times)
