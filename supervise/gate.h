@@ -275,6 +275,7 @@ int accept_guarded(int socket, struct sockaddr_storage *address, socklen_t *size
 void close_guarded(int *socket);
 #define cleanup_target __attribute__((cleanup(close_guarded)))
 int connect_guard_init(void);
+void guard_rest(void); /* no tick from here on, until one of these is called again */
 
 /* guard.c: the supervisor's own walls. Reaching another uid's process, after the target has changed its own, needs
  * SYS_PTRACE; ending it KILL. */
