@@ -136,6 +136,7 @@ static const struct filter_allow rows[] = {
 	{SYS_statx, NULL, 0, WHEN_UNIX | WHEN_VIEWS},
 	{SYS_readlinkat, NULL, 0, WHEN_UNIX | WHEN_VIEWS},
 	{SYS_fstatfs, NULL, 0, WHEN_UNIX | WHEN_VIEWS},
+	{SYS_faccessat2, NULL, 0, WHEN_VIEWS},
 	/* The target's mask; and /proc/stat as it is now, in a file of its own. */
 	{SYS_sched_getaffinity, NULL, 0, WHEN_NUM_CPUS},
 	{SYS_memfd_create, NULL, 0, WHEN_NUM_CPUS},

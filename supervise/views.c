@@ -159,10 +159,11 @@ static bool chain_add(const struct object *object, const void *context)
 	return false;
 }
 
-/* The path may be a symbolic link: what counts is where it leads. */
+/* The path may be a symbolic link: what counts is where it leads. What we cannot read ourselves, because of a Landlock
+ * domain that we are in already, the target cannot either. */
 static int chain_read(const char *path, struct chain *chain)
 {
-	cleanup_fd int file = open(path, O_PATH | O_CLOEXEC), directory = -1;
+	cleanup_fd int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), directory = -1;
 	char link[32], real[PATH_MAX];
 	struct object object;
 	ssize_t size;

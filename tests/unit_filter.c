@@ -1544,6 +1544,8 @@ static void the_supervisor_looks_at_files_only_for_a_view(void **state)
 		{WHEN_NAME, SYS_statx, true},
 		{WHEN_NAME, SYS_readlinkat, true},
 		{WHEN_NAME, SYS_fstatfs, true},
+		{WHEN_NAME, SYS_faccessat2, true},
+		{0, SYS_faccessat2, false},
 		{WHEN_NAME, SYS_process_vm_writev, true},
 		{WHEN_NAME, SYS_memfd_create, false},
 		{WHEN_NAME, SYS_sched_getaffinity, false},
