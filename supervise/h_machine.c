@@ -48,22 +48,36 @@ struct verdict handle_uname(struct gate *gate, const struct call *call)
 	return bytes_give(gate, call, shown, sizeof(*shown), call->args[0], 0);
 }
 
-/* The kernel takes any length that is a multiple of a word and holds all CPUs that there can be, counts its bits in 32
- * of them, and writes no more than its own mask has. Ours holds 8192 CPUs, which is the most that x86_64 has. */
+/* All CPUs that x86_64 can have. */
+enum { MASK_WORDS = 8192 / (8 * sizeof(unsigned long)) };
+
+static long mask_ask(pid_t pid, size_t size, unsigned long mask[static MASK_WORDS])
+{
+	size_t room = MASK_WORDS * sizeof(*mask);
+	long written = syscall(SYS_sched_getaffinity, pid, size < room ? size : room, mask);
+
+	return written < 0 ? -errno : written;
+}
+
+/* The kernel takes any size that is a multiple of a word and holds all CPUs that there can be, which it finds out by
+ * counting the bits in 32 of its own, and writes no more than its mask has. So a size that is too large for the count
+ * is asked about twice: as it is counted, and as it is. */
+static long mask_read(pid_t pid, uint32_t size, unsigned long mask[static MASK_WORDS])
+{
+	uint32_t counted = size & UINT32_MAX / 8;
+	long written = size % sizeof(*mask) != 0 ? -EINVAL : mask_ask(pid, counted, mask);
+
+	return written < 0 || counted == size ? written : mask_ask(pid, size, mask);
+}
+
 struct verdict handle_sched_getaffinity(struct gate *gate, const struct call *call)
 {
-	unsigned long mask[8192 / (8 * sizeof(unsigned long))] = {0};
-	uint32_t size = (uint32_t)call->args[1] & UINT32_MAX / 8;
+	unsigned long mask[MASK_WORDS] = {0};
 	pid_t pid = (pid_t)call->args[0];
-	long written;
+	long written = mask_read(pid == 0 ? call->tid : pid, (uint32_t)call->args[1], mask);
 
-	if (size % sizeof(*mask) != 0)
-		return verdict_errno(-EINVAL);
-	if (size > sizeof(mask))
-		size = sizeof(mask);
-	written = syscall(SYS_sched_getaffinity, pid == 0 ? call->tid : pid, size, mask);
 	if (written < 0)
-		return verdict_errno(-errno);
+		return verdict_errno((int)written);
 	mask_cut(mask, (size_t)written / sizeof(*mask), gate->rules->views.num_cpus);
 	return bytes_give(gate, call, mask, (size_t)written, call->args[2], written);
 }
