@@ -29,11 +29,14 @@ explain_addresses() {
 		--net-allow :53 --net-deny 10.9.0.0/16 --net-allow icmp://192.0.2.7 --net-allow-bind 8080 --net-allow-unix '*'
 }
 
+explain_views() { "$SLUICE" explain --fs-system --name box --num-cpus 2; }
+
 if [ "${1-}" = --regenerate ]; then
 	set -e
 	explain_nothing >"$golden/explain-nothing.txt"
 	explain_ports >"$golden/explain-ports.txt"
 	explain_addresses >"$golden/explain-addresses.$(capability).txt"
+	explain_views >"$golden/explain-views.$(capability).txt"
 	# And without that one capability.
 	if [ "$(capability)" = capable ]; then
 		exec setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace "$0" --regenerate
@@ -278,6 +281,8 @@ elif grep -q '^ptrace-access  *MISSING' check.txt; then
 else
 	explain_addresses >got.txt
 	tap_same "explain: addresses, supervised ($(capability))" "$golden/explain-addresses.$(capability).txt" got.txt
+	explain_views >got.txt
+	tap_same "explain: views ($(capability))" "$golden/explain-views.$(capability).txt" got.txt
 fi
 explain_addresses >again.txt
 explain_addresses | cmp -s - again.txt
