@@ -59,9 +59,7 @@ enum plan_condition {
 };
 
 /* Files that show something else are looked for. */
-enum {
-	WHEN_VIEWS = WHEN_NAME | WHEN_NUM_CPUS
-};
+enum { WHEN_VIEWS = WHEN_NAME | WHEN_NUM_CPUS };
 
 enum { ARG_TESTS_MAX = 3 };
 struct arg_rule {

@@ -194,9 +194,10 @@ static int host_name_check(const char *key, const char *value, sl_error *error)
 		return error_set(error, -ENAMETOOLONG, "%s: %zu bytes given, expected at most %d", key,
 		                 strlen(value), NAME_BYTES_MAX);
 	if (strchr(value, '/') != NULL || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
-		return error_set(error, -EINVAL,
-		                 "%s: \"%.64s\" given, expected a name without \"/\", and not \".\" or \"..\"",
-		                 key, value);
+		return error_set(
+			error, -EINVAL,
+			"%s: \"%.64s\" given, expected a name without \"/\", and not \".\" or \"..\"", key,
+			value);
 	return 0;
 }
 
@@ -247,7 +248,7 @@ static int value_check(const struct option_row *row, const char *value, const st
 		return denials_check(row, value, error);
 	case OPTION_GROUPS:
 		return groups_check(row, value, error);
-	case OPTION_HOST_NAME:
+	case OPTION_HOST:
 		return host_name_check(row->key, value, error);
 	case OPTION_CPUS:
 		return cpus_check(row->key, value, error);
@@ -263,7 +264,7 @@ static int value_check(const struct option_row *row, const char *value, const st
 bool option_is_scalar(const struct option_row *row)
 {
 	return row->kind == OPTION_FLAG || row->kind == OPTION_SIZE || row->kind == OPTION_PROXY ||
-	       row->kind == OPTION_FD || row->kind == OPTION_HOST_NAME || row->kind == OPTION_CPUS;
+	       row->kind == OPTION_FD || row->kind == OPTION_HOST || row->kind == OPTION_CPUS;
 }
 
 static int list_append(struct value_list *list, const char *value)
@@ -310,7 +311,8 @@ int policy_set(sl_policy *policy, const char *key, const char *value, const stru
 	if ((r = value_check(row, value, checks, error)) < 0)
 		return r;
 	list = &policy->values[row - option_rows];
-	r = option_is_scalar(row) ? scalar_replace(list, value == NULL ? "" : value) : list_append(list, value);
+	r = option_is_scalar(row) ? scalar_replace(list, value == NULL ? "" : value)
+	                          : list_append(list, value);
 	return r < 0 ? error_errno(error, r, "%s", row->key) : 0;
 }
 

@@ -29,8 +29,8 @@ enum option_kind {
 	OPTION_GROUPS,   /* comma list of group names */
 	OPTION_FDS,      /* one descriptor number */
 	OPTION_FD,       /* likewise, one value */
-	OPTION_HOST_NAME, /* one value */
-	OPTION_CPUS,      /* a number of them, one value */
+	OPTION_HOST,     /* one value */
+	OPTION_CPUS,     /* a number of them, one value */
 	OPTION_LACKS,    /* comma list of protections that a kernel may lack */
 };
 

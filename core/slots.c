@@ -355,10 +355,10 @@ static const struct arg_rule ioctl_rules[] = {
 
 /* A view is of what is read. Directories, writers, and who only wants a handle have nothing to ask. */
 #define NO_VIEW_FLAGS (O_ACCMODE | O_CREAT | O_TRUNC | O_DIRECTORY | O_PATH | (O_TMPFILE & ~O_DIRECTORY))
-#define OPEN_ROW(arg)                                                                                \
-	{                                                                                            \
+#define OPEN_ROW(arg)                                                                                  \
+	{                                                                                              \
 		{MASKED(arg, NO_VIEW_FLAGS, O_RDONLY)}, 1, ASK, "a file is to be read: is it viewed?", \
-			WHEN_VIEWS                                                                   \
+			WHEN_VIEWS                                                                     \
 	}
 static const struct arg_rule open_rules[] = {OPEN_ROW(1)};
 static const struct arg_rule openat_rules[] = {OPEN_ROW(2)};
@@ -417,8 +417,10 @@ static const struct slot_plan defaults[SLOT_COUNT] = {
 	[SLOT_FCHMODAT2] = {RULES(fchmodat_rules), ALLOW, "no set-id bits"},
 	[SLOT_UNAME] = {.otherwise = ALLOW, .why = "name"},
 	[SLOT_SCHED_GETAFFINITY] = {.otherwise = ALLOW, .why = "num-cpus"},
-	[SLOT_OPEN] = {RULES(open_rules), ALLOW, "name, num-cpus: Landlock decides by path, a view may be shown"},
-	[SLOT_OPENAT] = {RULES(openat_rules), ALLOW, "name, num-cpus: Landlock decides by path, a view may be shown"},
+	[SLOT_OPEN] = {RULES(open_rules), ALLOW,
+                       "name, num-cpus: Landlock decides by path, a view may be shown"},
+	[SLOT_OPENAT] = {RULES(openat_rules), ALLOW,
+                         "name, num-cpus: Landlock decides by path, a view may be shown"},
 	[SLOT_OPENAT2] = {.otherwise = ALLOW, .why = "name, num-cpus: Landlock decides by path"},
 	[SLOT_SYSV_IPC] = {.otherwise = REFUSE(EPERM),
                            .why = "shared with the host; allow-syscalls sysv_ipc"},
@@ -434,8 +436,9 @@ _Static_assert(ROWS(socket_rules) + ROWS(socketpair_rules) + ROWS(setsockopt_rul
                                ROWS(prlimit_rules) + ROWS(setrlimit_rules) + ROWS(fallocate_rules) +
                                ROWS(setpriority_rules) + ROWS(ioprio_rules) + ROWS(sched_rules) +
                                ROWS(sched_rules) + ROWS(sched_rules) + ROWS(sched_rules) + ROWS(ioctl_rules) +
-                               ROWS(personality_rules) + ROWS(open_rules) + ROWS(openat_rules) + ROWS(chmod_rules) + ROWS(chmod_rules) +
-                               ROWS(fchmodat_rules) + ROWS(fchmodat_rules) <=
+                               ROWS(personality_rules) + ROWS(open_rules) + ROWS(openat_rules) +
+                               ROWS(chmod_rules) + ROWS(chmod_rules) + ROWS(fchmodat_rules) +
+                               ROWS(fchmodat_rules) <=
                        RULES_KEPT_MAX,
                "the plan keeps copies of all");
 

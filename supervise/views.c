@@ -37,8 +37,8 @@ static ssize_t name_text(struct views *views, enum view_id id);
 static ssize_t cut_text(struct views *views, enum view_id id);
 static ssize_t list_text(struct views *views, enum view_id id);
 
-#define CPU_LIST(last)                                                   \
-	{                                                                \
+#define CPU_LIST(last)                                                         \
+	{                                                                      \
 		"/sys/devices/system/cpu/" last, last, list_text, false, false \
 	}
 

@@ -39,7 +39,7 @@ enum { PERSONA_32 = 1 << 0, PERSONA_26 = 1 << 1, PERSONA_COUNT = 4 };
 
 struct views {
 	const struct view_rules *rules;
-	int memfds[VIEW_COUNT]; /* -1: not viewed */
+	int memfds[VIEW_COUNT];   /* -1: not viewed */
 	int64_t made[VIEW_COUNT]; /* CLOCK_MONOTONIC, ms */
 	char *source, *text;      /* VIEW_SIZE_MAX each, pages touched as they are used */
 	struct utsname names[PERSONA_COUNT];

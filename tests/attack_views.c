@@ -21,8 +21,9 @@
 
 #define NAME   "box"
 #define SECRET "nobody is to read this\n"
-#define POLICY_OF_RACE \
-	POLICY("fs-system", "", "fs-read", "/etc/hostname", "fs-read", "/proc", "fs-write", inside(), "name", NAME)
+#define POLICY_OF_RACE                                                                                \
+	POLICY("fs-system", "", "fs-read", "/etc/hostname", "fs-read", "/proc", "fs-write", inside(), \
+	       "name", NAME)
 
 static const char *inside(void)
 {
@@ -77,7 +78,8 @@ struct race {
 	const char *name;
 	void (*flip)(struct race *race, unsigned turn);
 	int (*open)(struct race *race);
-	char path[PATH_MAX], secret[PATH_MAX], outside[PATH_MAX], next[PATH_MAX], link[PATH_MAX], below[PATH_MAX];
+	char path[PATH_MAX], secret[PATH_MAX], outside[PATH_MAX], next[PATH_MAX], link[PATH_MAX],
+		below[PATH_MAX];
 	int etc, out, number;
 	char *page;
 	atomic_bool over;
@@ -206,8 +208,8 @@ static int race_run(void *context)
 	pthread_join(writer, NULL);
 	fprintf(stderr,
 	        "# %s, %s: %ld opens: %ld views, %ld real, %ld refused, %ld missing, %ld other (%s), %ld forbidden\n",
-	        race->name, names.nodename, score.opens, score.views, score.real, score.refused, score.missing,
-	        score.other, strerror(score.other_error), score.wins);
+	        race->name, names.nodename, score.opens, score.views, score.real, score.refused,
+	        score.missing, score.other, strerror(score.other_error), score.wins);
 	EXPECT(score.other == 0);
 	if (score.wins > 0)
 		return EPERM;
@@ -254,10 +256,10 @@ static long result(long r)
 	return r < 0 ? -errno : 0;
 }
 
-#define ODD(name, expression)           \
-	static long name(void)          \
-	{                               \
-		return (expression);    \
+#define ODD(name, expression)        \
+	static long name(void)       \
+	{                            \
+		return (expression); \
 	}
 #define HOW(...) (&(struct open_how){__VA_ARGS__})
 
@@ -372,24 +374,73 @@ ODD(mask_nobody_null, mask_of(INT_MAX, 128, NULL))
 ODD(mask_negative_pid, mask_of(-1, 128, room))
 ODD(mask_init, mask_of(1, 128, room))
 
-#define ROW(name) {#name, name, 0}
+#define ROW(name)              \
+	{                      \
+#name, name, 0 \
+	}
 static struct odd_call odd_calls[] = {
-	ROW(open_null),       ROW(open_low),          ROW(open_kernel),       ROW(open_top),
-	ROW(open_last_byte),  ROW(open_non_canonical), ROW(open_no_end),      ROW(open_end),
-	ROW(open_empty),      ROW(open_slash),        ROW(open_bits),         ROW(openat_number_bits),
-	ROW(openat_closed),   ROW(openat_null),       ROW(open_long),         ROW(open_name),
-	ROW(how_0),           ROW(how_23),            ROW(how_24),            ROW(how_zero_tail),
-	ROW(how_tail),        ROW(how_4097),          ROW(how_huge),          ROW(how_wraps),
-	ROW(how_null),        ROW(how_hole),          ROW(how_flags),         ROW(how_flags_high),
-	ROW(how_flags_unknown), ROW(how_mode),        ROW(how_resolve),       ROW(how_beneath),
-	ROW(how_path_null),   ROW(uname_null),        ROW(uname_kernel),      ROW(uname_code),
-	ROW(uname_hole),      ROW(uname_fits),        ROW(mask_0),            ROW(mask_1),
-	ROW(mask_7),          ROW(mask_8),            ROW(mask_9),            ROW(mask_128),
-	ROW(mask_1024),       ROW(mask_1032),         ROW(mask_odd),          ROW(mask_all),
-	ROW(mask_huge),       ROW(mask_negative),     ROW(mask_minus_one),    ROW(mask_wraps),
-	ROW(mask_wraps_more), ROW(mask_upper),        ROW(mask_upper_128),    ROW(mask_null),
-	ROW(mask_kernel),     ROW(mask_code),         ROW(mask_nobody),       ROW(mask_nobody_null),
-	ROW(mask_negative_pid), ROW(mask_init),
+	ROW(open_null),
+	ROW(open_low),
+	ROW(open_kernel),
+	ROW(open_top),
+	ROW(open_last_byte),
+	ROW(open_non_canonical),
+	ROW(open_no_end),
+	ROW(open_end),
+	ROW(open_empty),
+	ROW(open_slash),
+	ROW(open_bits),
+	ROW(openat_number_bits),
+	ROW(openat_closed),
+	ROW(openat_null),
+	ROW(open_long),
+	ROW(open_name),
+	ROW(how_0),
+	ROW(how_23),
+	ROW(how_24),
+	ROW(how_zero_tail),
+	ROW(how_tail),
+	ROW(how_4097),
+	ROW(how_huge),
+	ROW(how_wraps),
+	ROW(how_null),
+	ROW(how_hole),
+	ROW(how_flags),
+	ROW(how_flags_high),
+	ROW(how_flags_unknown),
+	ROW(how_mode),
+	ROW(how_resolve),
+	ROW(how_beneath),
+	ROW(how_path_null),
+	ROW(uname_null),
+	ROW(uname_kernel),
+	ROW(uname_code),
+	ROW(uname_hole),
+	ROW(uname_fits),
+	ROW(mask_0),
+	ROW(mask_1),
+	ROW(mask_7),
+	ROW(mask_8),
+	ROW(mask_9),
+	ROW(mask_128),
+	ROW(mask_1024),
+	ROW(mask_1032),
+	ROW(mask_odd),
+	ROW(mask_all),
+	ROW(mask_huge),
+	ROW(mask_negative),
+	ROW(mask_minus_one),
+	ROW(mask_wraps),
+	ROW(mask_wraps_more),
+	ROW(mask_upper),
+	ROW(mask_upper_128),
+	ROW(mask_null),
+	ROW(mask_kernel),
+	ROW(mask_code),
+	ROW(mask_nobody),
+	ROW(mask_nobody_null),
+	ROW(mask_negative_pid),
+	ROW(mask_init),
 };
 enum { ODD_CALLS = sizeof(odd_calls) / sizeof(odd_calls[0]) };
 
@@ -505,8 +556,8 @@ static int flooded(void *context)
 static void floods_leave_the_supervisor_as_it_was(void **state)
 {
 	(void)state;
-	assert_int_equal(attempt_confined(POLICY("fs-read", "/", "num-cpus", "1", "name", NAME), flooded, NULL),
-	                 0);
+	assert_int_equal(
+		attempt_confined(POLICY("fs-read", "/", "num-cpus", "1", "name", NAME), flooded, NULL), 0);
 }
 
 static void *opener(void *context)
@@ -570,9 +621,8 @@ static int mode_taken(void *context)
 static void a_mode_of_none_hurts_nobody_else(void **state)
 {
 	(void)state;
-	assert_int_equal(attempt_confined(POLICY("fs-read", "/", "num-cpus", "1", "name", NAME), mode_taken,
-	                                  NULL),
-	                 0);
+	assert_int_equal(
+		attempt_confined(POLICY("fs-read", "/", "num-cpus", "1", "name", NAME), mode_taken, NULL), 0);
 }
 
 static int file_make(const char *path, const char *text)

@@ -21,8 +21,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NAME   "box.example"
-#define FILES  "fs-system", "", "fs-read", "/etc/hostname", "fs-read", "/proc", "fs-read", "/sys", "fs-write", scratch()
+#define NAME "box.example"
+#define FILES                                                                                           \
+	"fs-system", "", "fs-read", "/etc/hostname", "fs-read", "/proc", "fs-read", "/sys", "fs-write", \
+		scratch()
 #define VIEWED POLICY(FILES, "name", NAME, "num-cpus", "1")
 #define PLAIN  POLICY(FILES)
 #define CPUS   "/sys/devices/system/cpu/"
@@ -107,8 +109,9 @@ static void the_name_is_read_from_files(void **state)
 		assert_int_equal(attempt_bare(name_read, (void *)paths[i]), ENODATA);
 		assert_int_equal(attempt_confined(PLAIN, name_read, (void *)paths[i]), ENODATA);
 		assert_int_equal(attempt_confined(VIEWED, name_read, (void *)paths[i]), 0);
-		assert_int_equal(attempt_confined(POLICY(FILES, "num-cpus", "1"), name_read, (void *)paths[i]),
-		                 ENODATA);
+		assert_int_equal(
+			attempt_confined(POLICY(FILES, "num-cpus", "1"), name_read, (void *)paths[i]),
+			ENODATA);
 	}
 }
 
@@ -192,7 +195,8 @@ static int stat_seen(void *context)
 
 static void one_CPU_is_seen_everywhere(void **state)
 {
-	static const attempt_fn attempts[] = {mask_seen, online_seen, configured_seen, cpuinfo_seen, stat_seen};
+	static const attempt_fn attempts[] = {mask_seen, online_seen, configured_seen, cpuinfo_seen,
+	                                      stat_seen};
 
 	(void)state;
 	if (sysconf(_SC_NPROCESSORS_ONLN) == 1)
@@ -315,8 +319,9 @@ static int spellings_opened(void *context)
 {
 	const char *seen = context;
 	int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC), bin = open("/usr/bin", O_PATH | O_CLOEXEC);
-	const char *links[] = {text_of("%s/etc/hostname", scratch()), text_of("%s/far/etc/hostname", scratch()),
-	                       text_of("%s/hostname", scratch()), text_of("/proc/self/fd/%d/hostname", etc),
+	const char *links[] = {text_of("%s/etc/hostname", scratch()),
+	                       text_of("%s/far/etc/hostname", scratch()), text_of("%s/hostname", scratch()),
+	                       text_of("/proc/self/fd/%d/hostname", etc),
 	                       text_of("/proc/thread-self/fd/%d/../etc/hostname", etc)};
 	static const char *const paths[] = {
 		"/etc/hostname",
@@ -368,7 +373,8 @@ static int places_make(void **state)
 	(void)state;
 	if (access("/etc/hostname", R_OK) < 0)
 		return 0;
-	if (symlink("/etc", text_of("%s/etc", scratch())) < 0 || mkdir(text_of("%s/far", scratch()), 0755) < 0 ||
+	if (symlink("/etc", text_of("%s/etc", scratch())) < 0 ||
+	    mkdir(text_of("%s/far", scratch()), 0755) < 0 ||
 	    symlink("../etc", text_of("%s/far/etc", scratch())) < 0 ||
 	    symlink("far/../etc/hostname", text_of("%s/hostname", scratch())) < 0 ||
 	    symlink("/etc/hostname", text_of("%s/other", scratch())) < 0)
@@ -405,7 +411,8 @@ static int others_opened(void *context)
 	EXPECT(close(fd) == 0 && unlink(stat) == 0);
 	EXPECT(lines_with(slurp("/proc/self/stat"), text_of("%d (", getpid())) == 1);
 	EXPECT(says(slurp(text_of("%s/other", scratch())), context));
-	EXPECT(says(slurp_fd((int)syscall(SYS_openat2, AT_FDCWD, "/etc/hostname", &how, sizeof(how))), context));
+	EXPECT(says(slurp_fd((int)syscall(SYS_openat2, AT_FDCWD, "/etc/hostname", &how, sizeof(how))),
+	            context));
 	return 0;
 }
 
@@ -476,9 +483,9 @@ static void what_is_not_granted_is_not_viewed(void **state)
 		assert_int_equal(attempt_confined(POLICY("fs-read", path, "name", NAME, "num-cpus", "1"),
 		                                  opened, path),
 		                 0);
-		assert_int_equal(attempt_confined(POLICY("fs-read", "/", "name", NAME, "num-cpus", "1"),
-		                                  opened, path),
-		                 0);
+		assert_int_equal(
+			attempt_confined(POLICY("fs-read", "/", "name", NAME, "num-cpus", "1"), opened, path),
+			0);
 	}
 	assert_int_equal(attempt_confined(POLICY("fs-system", "", "name", NAME), name_seen, NULL), 0);
 }
@@ -531,9 +538,11 @@ static int descriptor_looked_at(void *context)
 		EXPECT((fcntl(first, F_GETFL) & (O_ACCMODE | O_NONBLOCK)) == (flags[i] & O_NONBLOCK));
 		close(first);
 	}
-	EXPECT((first = open("/etc/hostname", O_RDONLY)) >= 0 && (second = open("/etc/hostname", O_RDONLY)) >= 0);
+	EXPECT((first = open("/etc/hostname", O_RDONLY)) >= 0 &&
+	       (second = open("/etc/hostname", O_RDONLY)) >= 0);
 	EXPECT(read(first, buffer, 3) == 3 && memcmp(buffer, NAME, 3) == 0);
-	EXPECT(lseek(second, 0, SEEK_CUR) == 0 && read(second, buffer, 4) == 4 && memcmp(buffer, NAME, 4) == 0);
+	EXPECT(lseek(second, 0, SEEK_CUR) == 0 && read(second, buffer, 4) == 4 &&
+	       memcmp(buffer, NAME, 4) == 0);
 	EXPECT(lseek(first, 0, SEEK_END) == (off_t)strlen(NAME "\n") && read(first, buffer, 1) == 0);
 	EXPECT(pread(first, buffer, 4, 4) == 4 && memcmp(buffer, NAME + 4, 4) == 0);
 	return 0;
@@ -641,11 +650,12 @@ static void children_and_threads_see_the_same(void **state)
 static void views_go_with_the_rest(void **state)
 {
 	(void)state;
-	assert_int_equal(attempt_confined(POLICY(FILES, "name", NAME, "num-cpus", "1", "net-allow",
-	                                         "127.0.0.1:9", "net-allow", "udp://127.0.0.1:9", "port-remap",
-	                                         "", "net-allow-bind", "8080", "net-allow-unix", scratch()),
-	                                  child_sees, NULL),
-	                 0);
+	assert_int_equal(
+		attempt_confined(POLICY(FILES, "name", NAME, "num-cpus", "1", "net-allow", "127.0.0.1:9",
+	                                "net-allow", "udp://127.0.0.1:9", "port-remap", "", "net-allow-bind",
+	                                "8080", "net-allow-unix", scratch()),
+	                         child_sees, NULL),
+		0);
 }
 
 static bool explain_has(const char *const keys[], const char *word)

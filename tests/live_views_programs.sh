@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Real programs under name and num-cpus: each says what it sees bare, without the keys, and with them.
 # environment: SLUICE, SOURCE, TEST_TMP
+# shellcheck disable=SC2016 # what is in single quotes is for the shell inside
 set -uo pipefail
 SOURCE=${SOURCE:-$(dirname "$0")/..}
 # shellcheck source=tests/common/tap.sh

@@ -235,8 +235,9 @@ static void an_unknown_key_names_the_nearest(void **state)
 
 static void names_and_numbers_of_cpus_are_scalars(void **state)
 {
-	static const char *const values[][2] = {{"name", "a"},        {"name", NAME_OF_64}, {"name", "..."},
-	                                        {"name", "h\xc3\xa4"}, {"num-cpus", "1"},    {"num-cpus", "1024"}};
+	static const char *const values[][2] = {{"name", "a"},     {"name", NAME_OF_64},
+	                                        {"name", "..."},   {"name", "h\xc3\xa4"},
+	                                        {"num-cpus", "1"}, {"num-cpus", "1024"}};
 	sl_policy *policy = sl_policy_new();
 
 	(void)state;
@@ -301,7 +302,10 @@ static void a_bad_value_is_named_with_its_key_and_what_was_expected(void **state
 		{"num-cpus", "1025", -ERANGE, {"num-cpus", "\"1025\"", "1..1024"}},
 		{"num-cpus", "-1", -EINVAL, {"num-cpus", "\"-1\"", "1..1024"}},
 		{"num-cpus", "2.5", -EINVAL, {"num-cpus", "\"2.5\"", "1..1024"}},
-		{"num-cpus", "18446744073709551617", -ERANGE, {"num-cpus", "1..1024", "18446744073709551617"}},
+		{"num-cpus",
+	         "18446744073709551617",
+	         -ERANGE,
+	         {"num-cpus", "1..1024", "18446744073709551617"}},
 		{"keep-fd", "", -EINVAL, {"keep-fd", "no value", "N"}},
 		{"keep-fd", "-1", -EINVAL, {"keep-fd", "\"-1\"", "descriptor"}},
 		{"keep-fd", "three", -EINVAL, {"keep-fd", "\"three\"", "descriptor"}},

@@ -57,7 +57,8 @@ static void stat_sums_what_it_shows(void **state)
 /* Whatever the room, nothing is written behind it: what does not fit is missing. */
 static void no_room_is_no_overflow(void **state)
 {
-	const char *stat = "cpu  11 22 33 44\ncpu0 1 2 3 4\ncpu1 10 20 30 40\n" REST, *info = CPU("0") CPU("1");
+	const char *stat = "cpu  11 22 33 44\ncpu0 1 2 3 4\ncpu1 10 20 30 40\n" REST,
+		   *info = CPU("0") CPU("1");
 
 	(void)state;
 	for (size_t room = 0; room < 256; room++) {
@@ -119,9 +120,10 @@ static void lists_are_counted(void **state)
 	static const struct {
 		const char *text;
 		unsigned count;
-	} rows[] = {{"0\n", 1},     {"0-3\n", 4}, {"0-3,8\n", 5}, {"0,2-3,5-6", 5}, {"", 0},
-	            {"\n", 0},      {"x", 0},     {"3-1", 0},     {"0-", 0},        {"0,", 0},
-	            {"0-,1\n", 0}, {"0-4294967295", 0}, {"7", 1}};
+	} rows[] = {{"0\n", 1}, {"0-3\n", 4}, {"0-3,8\n", 5}, {"0,2-3,5-6", 5},
+	            {"", 0},    {"\n", 0},    {"x", 0},       {"3-1", 0},
+	            {"0-", 0},  {"0,", 0},    {"0-,1\n", 0},  {"0-4294967295", 0},
+	            {"7", 1}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
