@@ -548,7 +548,7 @@ static int flooded(void *context)
 	}
 	fprintf(stderr, "# 20000 opens: the supervisor had %ld KiB and %d descriptors, and has %ld and %d\n",
 	        rss, before, kib_of(gate, "VmRSS:"), open_descriptors(gate));
-	EXPECT(open_descriptors(gate) == before);
+	EXPECT(open_descriptors(gate) <= before); /* that of the hand-over may go meanwhile */
 	EXPECT(kib_of(gate, "VmRSS:") <= rss + 512);
 	return 0;
 }
