@@ -12,9 +12,7 @@
 #include "supervise/identity.h"
 #include "supervise/unix.h"
 
-#ifndef O_LARGEFILE_RAW
-#define O_LARGEFILE_RAW 0100000 /* O_LARGEFILE is 0 where files are large anyway */
-#endif
+enum { LARGE_FILES = 0100000 }; /* O_LARGEFILE, which the library's header has as 0 */
 
 struct opening {
 	int directory;
@@ -25,7 +23,7 @@ struct opening {
 /* What these do to a view is what they do to a file. With any other the kernel has its own ideas. */
 static bool flags_are_plain(uint64_t flags)
 {
-	static const uint64_t plain = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | O_LARGEFILE_RAW;
+	static const uint64_t plain = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | LARGE_FILES;
 
 	return (flags & ~plain) == O_RDONLY;
 }
