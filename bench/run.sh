@@ -31,6 +31,7 @@ printf '%-46s %10s %10s %10s  %-18s %-14s %s\n' what bare floor sluice ratio tar
 run bench_connect || failed=1
 run bench_send || failed=1
 run bench_syscall || failed=1
+run bench_views || failed=1
 run bench_spawn "$B/sluice" || failed=1
 run bench_confine || failed=1
 run bench_table | table_rows || failed=1

@@ -161,6 +161,8 @@ static const char *const slot_arguments[SLOT_COUNT][3] = {
 	[SLOT_IOPRIO_SET] = {"which", "who"},
 	[SLOT_IOCTL] = {"fd", "request"},
 	[SLOT_PERSONALITY] = {"persona"},
+	[SLOT_OPEN] = {"path", "flags"},
+	[SLOT_OPENAT] = {"dirfd", "path", "flags"},
 	[SLOT_CHMOD] = {"path", "mode"},
 	[SLOT_FCHMOD] = {"fd", "mode"},
 	[SLOT_FCHMODAT] = {"dirfd", "path", "mode"},
@@ -269,9 +271,11 @@ static void trapped_print(const struct plan *plan, FILE *out)
 {
 	if (plan->supervised)
 		fprintf(out,
-		        "trapped calls, for %s: the supervisor copies the arguments once, decides, and acts on a "
-		        "duplicate of the socket\n",
-		        plan->reason);
+		        "trapped calls, for %s: the supervisor copies the arguments once, decides, and %s\n",
+		        plan->reason,
+		        slot_asks(&plan->slots[SLOT_CONNECT]) || slot_asks(&plan->slots[SLOT_BIND])
+		                ? "acts on a duplicate of the socket"
+		                : "answers");
 	else
 		fputs("trapped calls: none\n", out);
 	for (size_t i = 0; i < syscall_count; i++) {
@@ -330,6 +334,22 @@ static void descriptors_print(const struct plan *plan, FILE *out)
 	keep_print(plan, out);
 }
 
+static void views_print(const struct plan *plan, FILE *out)
+{
+	if (plan->name != NULL) {
+		fputs("views: the host name is \"", out);
+		path_print(plan->name, out);
+		fputs("\": uname, and these files where they may be read: /etc/hostname "
+		      "/proc/sys/kernel/hostname\n",
+		      out);
+	}
+	if (plan->num_cpus > 0)
+		fprintf(out,
+		        "views: %u CPUs at most: sched_getaffinity, and these files where they may be read: "
+		        "/proc/cpuinfo /proc/stat /sys/devices/system/cpu/{online,possible,present}\n",
+		        plan->num_cpus);
+}
+
 int plan_print(const struct plan *plan, FILE *out)
 {
 	processes_print(plan, out);
@@ -337,5 +357,6 @@ int plan_print(const struct plan *plan, FILE *out)
 	landlock_print(plan, out);
 	filter_print(plan, out);
 	descriptors_print(plan, out);
+	views_print(plan, out);
 	return ferror(out) ? -EIO : 0;
 }

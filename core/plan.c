@@ -158,6 +158,24 @@ static bool ports_lack_landlock(const struct plan_net *net, const struct kernel 
 	       (connects_are_judged(net, kernel) || binds_are_judged(net, kernel));
 }
 
+static bool both_are_shown(const struct plan_net *net, const struct kernel *kernel)
+{
+	(void)kernel;
+	return net->name && net->num_cpus;
+}
+
+static bool name_is_shown(const struct plan_net *net, const struct kernel *kernel)
+{
+	(void)kernel;
+	return net->name && !net->num_cpus;
+}
+
+static bool cpus_are_shown(const struct plan_net *net, const struct kernel *kernel)
+{
+	(void)kernel;
+	return net->num_cpus && !net->name;
+}
+
 /* What the kernel cannot decide alone. */
 static const struct {
 	bool (*asks)(const struct plan_net *net, const struct kernel *kernel);
@@ -170,6 +188,9 @@ static const struct {
 	{icmp_has_parts, "net-allow for ICMP with addresses"},
 	{unix_has_paths, "net-allow-unix with paths"},
 	{udp_binds_ask, "net-allow-bind for UDP"},
+	{both_are_shown, "name and num-cpus"},
+	{name_is_shown, "name"},
+	{cpus_are_shown, "num-cpus"},
 	{ports_lack_landlock, "TCP by port on a kernel whose Landlock has no ports"},
 };
 enum { SUPERVISIONS = sizeof(supervisions) / sizeof(supervisions[0]) };
@@ -379,6 +400,8 @@ static unsigned conditions_of(const struct plan *plan, const sl_policy *policy, 
 	all |= net->out->names ? WHEN_NAMES : 0;
 	all |= plan->child.no_huge_pages ? WHEN_NO_HUGE_PAGES : 0;
 	all |= plan->child.no_randomize ? WHEN_NO_RANDOMIZE : 0;
+	all |= net->name ? WHEN_NAME : 0;
+	all |= net->num_cpus ? WHEN_NUM_CPUS : 0;
 	return all;
 }
 
@@ -430,6 +453,16 @@ static void slots_plan_remap(struct plan *plan, const struct plan_net *net)
 	slot_ask(&plan->slots[SLOT_GETPEERNAME], "port-remap: shows the port that was asked for");
 }
 
+static void slots_plan_views(struct plan *plan)
+{
+	if (plan->conditions & WHEN_NAME)
+		slot_ask(&plan->slots[SLOT_UNAME], "name: shows that name");
+	if (plan->conditions & WHEN_NUM_CPUS)
+		slot_ask(&plan->slots[SLOT_SCHED_GETAFFINITY], "num-cpus: shows no more than that");
+	if (plan->conditions & WHEN_VIEWS)
+		slot_ask(&plan->slots[SLOT_OPENAT2], "its flags are in memory: is it a file that is viewed?");
+}
+
 static void slots_plan_limits(struct plan *plan)
 {
 	if (!plan->limit_file_size)
@@ -452,6 +485,20 @@ static int group_open(const char *name, void *context)
 	return slot == SLOT_POSIX_MQ ? grant_add(plan, "/dev/mqueue", FS_WRITE_ACCESS, true) : 0;
 }
 
+/* Which option has the supervisor answer a call: a view's own, or what the supervisor is there for. */
+static const char *option_asking(const struct plan *plan, enum slot slot)
+{
+	unsigned views = plan->conditions & WHEN_VIEWS;
+
+	if (slot == SLOT_UNAME)
+		return "name";
+	if (slot == SLOT_SCHED_GETAFFINITY)
+		return "num-cpus";
+	if (slot != SLOT_OPEN && slot != SLOT_OPENAT && slot != SLOT_OPENAT2)
+		return plan->reason;
+	return views == WHEN_VIEWS ? "name and num-cpus" : views == WHEN_NAME ? "name" : "num-cpus";
+}
+
 struct deny_context {
 	struct plan *plan;
 	sl_error *error;
@@ -466,7 +513,7 @@ static int syscall_deny(const char *name, void *context)
 	if (row->kind == SYSCALL_SLOT && slot_asks(&plan->slots[row->value]))
 		return error_set(deny->error, -EINVAL,
 		                 "deny-syscall: %s conflicts with %s: the supervisor answers it", name,
-		                 plan->reason);
+		                 option_asking(plan, (enum slot)row->value));
 	if (row->kind == SYSCALL_SLOT && row->value == SLOT_PRLIMIT64 &&
 	    child_limit_key(&plan->child) != NULL)
 		return error_set(deny->error, -EINVAL,
@@ -543,6 +590,14 @@ static int plan_fds(struct plan *plan, const sl_policy *policy)
 	return 0;
 }
 
+static void plan_views(struct plan *plan, const sl_policy *policy)
+{
+	if (policy_has(policy, OPTION_NAME))
+		plan->name = policy_scalar(policy, OPTION_NAME);
+	if (policy_has(policy, OPTION_NUM_CPUS))
+		cpus_parse(policy_scalar(policy, OPTION_NUM_CPUS), &plan->num_cpus);
+}
+
 static void plan_limits(struct plan *plan, const sl_policy *policy)
 {
 	plan->limit_file_size = policy_has(policy, OPTION_MAX_FILE_SIZE);
@@ -616,6 +671,7 @@ static int plan_fill(struct plan *plan, const sl_policy *policy, const struct pl
 	if ((r = keep_plan(plan, policy, error)) < 0 ||
 	    (r = child_setup_read(&plan->child, policy, error)) < 0)
 		return r;
+	plan_views(plan, policy);
 	if ((r = plan_files(plan, policy, net, kernel)) < 0 || (r = plan_network(plan, net, kernel)) < 0 ||
 	    (r = plan_fds(plan, policy)) < 0)
 		return error_errno(error, r, "plan");
@@ -626,6 +682,7 @@ static int plan_fill(struct plan *plan, const sl_policy *policy, const struct pl
 	slots_plan_out(plan, net, kernel);
 	slots_plan_bind(plan, net, kernel);
 	slots_plan_remap(plan, net);
+	slots_plan_views(plan);
 	slots_plan_limits(plan);
 	if ((r = plan_syscalls(plan, policy, error)) == -ENOMEM)
 		return error_errno(error, r, "plan");

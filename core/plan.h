@@ -55,9 +55,14 @@ enum plan_condition {
 	WHEN_NAMES = 1 << 14,      /* the supervisor answers for host names */
 	WHEN_PORT_REMAP = 1 << 15,
 	WHEN_UDP_TO_ASK = 1 << 16, /* UDP exists only for asking for names */
-	WHEN_NO_HUGE_PAGES = 1 << 17,
-	WHEN_NO_RANDOMIZE = 1 << 18,
+	WHEN_NAME = 1 << 17,       /* a host name of the sandbox's own */
+	WHEN_NUM_CPUS = 1 << 18,   /* ... and a number of CPUs */
+	WHEN_NO_HUGE_PAGES = 1 << 19,
+	WHEN_NO_RANDOMIZE = 1 << 20,
 };
+
+/* Files that show something else are looked for. */
+enum { WHEN_VIEWS = WHEN_NAME | WHEN_NUM_CPUS };
 
 enum { ARG_TESTS_MAX = 3 };
 struct arg_rule {
@@ -117,6 +122,9 @@ struct plan {
 	bool limit_file_size;
 	uint64_t max_file_size;
 
+	const char *name;  /* of `name`: the policy's; NULL without one */
+	unsigned num_cpus; /* of num-cpus, or 0 */
+
 	int map_fd; /* of port-map-fd, or -1 */
 	bool strict_fds;
 	int *keep_fds; /* malloc'd, sorted, unique */
@@ -130,9 +138,10 @@ struct plan_net {
 	struct unix_need unix_sockets;
 	bool interfaces; /* net-interfaces: netlink sockets exist */
 	bool port_remap;
+	bool name, num_cpus; /* are given: a supervisor answers for them */
 };
 
-/* What of the network needs a supervisor, in words; NULL when nothing does. */
+/* What needs a supervisor, in words; NULL when nothing does. */
 const char *plan_supervision(const struct plan_net *net, const struct kernel *kernel);
 
 /* Every error names the key or the protection. On failure *plan holds nothing. */

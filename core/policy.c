@@ -199,6 +199,42 @@ static int proxy_check(const char *key, const char *value, const struct policy_c
 	return binds == NULL ? 0 : checks->bind(key, binds, error);
 }
 
+/* It is shown as a node name, which has this many bytes (uname(2)), and serves as the name of a file. */
+static int host_name_check(const char *key, const char *value, sl_error *error)
+{
+	enum { NAME_BYTES_MAX = 64 };
+
+	if (strlen(value) > NAME_BYTES_MAX)
+		return error_set(error, -ENAMETOOLONG, "%s: %zu bytes given, expected at most %d", key,
+		                 strlen(value), NAME_BYTES_MAX);
+	if (strchr(value, '/') != NULL || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+		return error_set(
+			error, -EINVAL,
+			"%s: \"%.64s\" given, expected a name without \"/\", and not \".\" or \"..\"", key,
+			value);
+	return 0;
+}
+
+int cpus_parse(const char *value, unsigned *cpus)
+{
+	uint64_t number;
+	int r = number_parse(value, 1, 1024, &number);
+
+	if (r == 0)
+		*cpus = (unsigned)number;
+	return r;
+}
+
+static int cpus_check(const char *key, const char *value, sl_error *error)
+{
+	unsigned cpus;
+	int r = cpus_parse(value, &cpus);
+
+	if (r < 0)
+		return error_set(error, r, "%s: \"%.64s\" given, expected a number in 1..1024", key, value);
+	return 0;
+}
+
 /* What a command is started with. */
 static int process_check(const struct option_row *row, const char *value, sl_error *error)
 {
@@ -240,6 +276,10 @@ int policy_value_check(const struct option_row *row, const char *value, const st
 		return denials_check(row, value, error);
 	case OPTION_GROUPS:
 		return groups_check(row, value, error);
+	case OPTION_HOST:
+		return host_name_check(row->key, value, error);
+	case OPTION_CPUS:
+		return cpus_check(row->key, value, error);
 	case OPTION_LACKS:
 		return lacks_check(row, value, error);
 	case OPTION_NUMBER:
@@ -271,6 +311,7 @@ bool option_is_scalar(const struct option_row *row)
 	static const enum option_kind scalars[] = {
 		OPTION_FLAG, OPTION_SIZE,  OPTION_PROXY, OPTION_FD,  OPTION_NUMBER,
 		OPTION_DURATION, OPTION_PATH, OPTION_CORES, OPTION_MODE,  OPTION_IDS, OPTION_DEVICES,
+		OPTION_HOST, OPTION_CPUS,
 	};
 
 	for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)

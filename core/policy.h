@@ -30,6 +30,8 @@ enum option_kind {
 	OPTION_GROUPS,   /* comma list of group names */
 	OPTION_FDS,      /* one descriptor number */
 	OPTION_FD,       /* likewise, one value */
+	OPTION_HOST,     /* one value */
+	OPTION_CPUS,     /* a number of them, one value */
 	OPTION_LACKS,    /* comma list of protections that a kernel may lack */
 	OPTION_NUMBER,   /* one value of 1 or more */
 	OPTION_PATH,     /* one value, bytes, not empty */
@@ -93,6 +95,9 @@ bool policy_degrades(const sl_policy *policy, const char *protection);
 
 /* A value of net-proxy-only. *binds is a part of `value`, or NULL. -EINVAL. */
 int proxy_parse(const char *value, uint16_t *port, const char **binds);
+
+/* How many a value of num-cpus says. -EINVAL, -ERANGE. */
+int cpus_parse(const char *value, unsigned *cpus);
 
 /* Has it at most one value, of which the last wins? */
 bool option_is_scalar(const struct option_row *row);

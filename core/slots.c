@@ -1,6 +1,7 @@
 /* What the filter says to a call by its arguments. Each table reads from top to bottom; the reasons are
  * in docs/filter.md. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -363,6 +364,16 @@ static const struct arg_rule ioctl_rules[] = {
 	{{MASKED(1, 0xffffff00, 0x8b00)}, 1, REFUSE(EPERM), "wireless interfaces"},
 };
 
+/* A view is of what is read. Directories, writers, and who only wants a handle have nothing to ask. */
+#define NO_VIEW_FLAGS (O_ACCMODE | O_CREAT | O_TRUNC | O_DIRECTORY | O_PATH | (O_TMPFILE & ~O_DIRECTORY))
+#define OPEN_ROW(arg)                                                                                  \
+	{                                                                                              \
+		{MASKED(arg, NO_VIEW_FLAGS, O_RDONLY)}, 1, ASK, "a file is to be read: is it viewed?", \
+			WHEN_VIEWS                                                                     \
+	}
+static const struct arg_rule open_rules[] = {OPEN_ROW(1)};
+static const struct arg_rule openat_rules[] = {OPEN_ROW(2)};
+
 static const struct arg_rule personality_rules[] = {
 	{{IS(0, 0)}, 1, ALLOW, "PER_LINUX"},
 	{{IS(0, 8)}, 1, ALLOW, "PER_LINUX32"},
@@ -418,6 +429,13 @@ static const struct slot_plan defaults[SLOT_COUNT] = {
 	[SLOT_FCHMOD] = {RULES(chmod_rules), ALLOW, "no set-id bits"},
 	[SLOT_FCHMODAT] = {RULES(fchmodat_rules), ALLOW, "no set-id bits"},
 	[SLOT_FCHMODAT2] = {RULES(fchmodat_rules), ALLOW, "no set-id bits"},
+	[SLOT_UNAME] = {.otherwise = ALLOW, .why = "name"},
+	[SLOT_SCHED_GETAFFINITY] = {.otherwise = ALLOW, .why = "num-cpus"},
+	[SLOT_OPEN] = {RULES(open_rules), ALLOW,
+                       "name, num-cpus: Landlock decides by path, a view may be shown"},
+	[SLOT_OPENAT] = {RULES(openat_rules), ALLOW,
+                         "name, num-cpus: Landlock decides by path, a view may be shown"},
+	[SLOT_OPENAT2] = {.otherwise = ALLOW, .why = "name, num-cpus: Landlock decides by path"},
 	[SLOT_SYSV_IPC] = {.otherwise = REFUSE(EPERM),
                            .why = "shared with the host; allow-syscalls sysv_ipc"},
 	[SLOT_POSIX_MQ] = {.otherwise = REFUSE(EPERM),
@@ -432,8 +450,9 @@ _Static_assert(ROWS(socket_rules) + ROWS(socketpair_rules) + ROWS(setsockopt_rul
                                ROWS(prlimit_rules) + ROWS(setrlimit_rules) + ROWS(fallocate_rules) +
                                ROWS(setpriority_rules) + ROWS(ioprio_rules) + ROWS(sched_rules) +
                                ROWS(sched_rules) + ROWS(sched_rules) + ROWS(sched_rules) + ROWS(ioctl_rules) +
-                               ROWS(personality_rules) + ROWS(chmod_rules) + ROWS(chmod_rules) +
-                               ROWS(fchmodat_rules) + ROWS(fchmodat_rules) <=
+                               ROWS(personality_rules) + ROWS(open_rules) + ROWS(openat_rules) +
+                               ROWS(chmod_rules) + ROWS(chmod_rules) + ROWS(fchmodat_rules) +
+                               ROWS(fchmodat_rules) <=
                        RULES_KEPT_MAX,
                "the plan keeps copies of all");
 

@@ -42,6 +42,14 @@ static void guard_arm(void)
 		guard_running = 1;
 }
 
+void guard_rest(void)
+{
+	static const struct itimerval never;
+
+	if (guard_running && setitimer(ITIMER_REAL, &never, NULL) == 0)
+		guard_running = 0;
+}
+
 int connect_guard_init(void)
 {
 	struct sigaction action = {.sa_handler = guard_tick}; /* no SA_RESTART: connect must return */

@@ -47,6 +47,24 @@ static void names_print(const struct prepared *prepared, FILE *out)
 	fputc('\n', out);
 }
 
+/* What the supervisor decides by, where it is asked. */
+static int tables_print(const struct prepared *prepared, FILE *out)
+{
+	const struct slot_plan *slots = prepared->plan.slots;
+	int r = 0;
+
+	if (slot_asks(&slots[SLOT_CONNECT])) {
+		fputs("\naddress table: what the supervisor connects and sends to; else EACCES\n", out);
+		r = net_table_print(prepared->table, out);
+	}
+	if (slot_asks(&slots[SLOT_BIND])) {
+		fputs("\nbind table: what the supervisor binds; else EACCES\n", out);
+		binds_print(&prepared->binds, out);
+	}
+	names_print(prepared, out);
+	return r;
+}
+
 /* In place these stay open: the program's own choice, and part of what the walls do not cover. */
 static void open_descriptors_print(FILE *out)
 {
@@ -77,15 +95,8 @@ int explain_policy(const sl_policy *policy, enum plan_mode mode, FILE *out, sl_e
 	if ((r = prepare_plan(&prepared, policy, mode, error)) < 0)
 		return r;
 	r = plan_print(&prepared.plan, out);
-	if (r == 0 && prepared.plan.supervised) {
-		fputs("\naddress table: what the supervisor connects and sends to; else EACCES\n", out);
-		r = net_table_print(prepared.table, out);
-		if (slot_asks(&prepared.plan.slots[SLOT_BIND])) {
-			fputs("\nbind table: what the supervisor binds; else EACCES\n", out);
-			binds_print(&prepared.binds, out);
-		}
-		names_print(&prepared, out);
-	}
+	if (r == 0 && prepared.plan.supervised)
+		r = tables_print(&prepared, out);
 	if (r == 0)
 		unix_print(policy, out);
 	if (r == 0 && mode == PLAN_LAUNCH)

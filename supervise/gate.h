@@ -16,6 +16,7 @@
 #include "netpolicy/netpolicy.h"
 #include "supervise/dns.h"
 #include "supervise/ports.h"
+#include "supervise/views.h"
 
 enum {
 	NONCE_SIZE = 16,
@@ -35,6 +36,7 @@ struct gate_rules {
 	bool names;                 /* the rules name hosts: there is a policy DNS */
 	struct dns_servers servers; /* which it asks */
 	bool port_remap;
+	struct view_rules views;
 	bool pidfd_thread;
 	bool io_uring;
 	bool sync_wake_up;
@@ -138,6 +140,7 @@ struct gate {
 
 	struct net_pins pins;
 	struct port_map ports;
+	struct views views;
 	struct dns *dns; /* NULL: no rule names a host */
 	struct scratch *scratch;
 	struct pidfd_slot pidfds[PIDFDS_MAX];
@@ -208,6 +211,11 @@ struct verdict handle_getpeername(struct gate *gate, const struct call *call);
 struct verdict handle_sendto(struct gate *gate, const struct call *call);
 struct verdict handle_sendmsg(struct gate *gate, const struct call *call);
 struct verdict handle_sendmmsg(struct gate *gate, const struct call *call);
+struct verdict handle_uname(struct gate *gate, const struct call *call);
+struct verdict handle_sched_getaffinity(struct gate *gate, const struct call *call);
+struct verdict handle_open(struct gate *gate, const struct call *call);
+struct verdict handle_openat(struct gate *gate, const struct call *call);
+struct verdict handle_openat2(struct gate *gate, const struct call *call);
 
 /* h_send.c, for pending.c. Try once more, and count on: the verdict, or LATER when there is no room yet. Give up: what
  * has gone is the answer, and `code` where nothing has. */
@@ -268,6 +276,7 @@ int accept_guarded(int socket, struct sockaddr_storage *address, socklen_t *size
 void close_guarded(int *socket);
 #define cleanup_target __attribute__((cleanup(close_guarded)))
 int connect_guard_init(void);
+void guard_rest(void); /* no tick from here on, until one of these is called again */
 
 /* guard.c: the supervisor's own walls. Reaching another uid's process, after the target has changed its own, needs
  * SYS_PTRACE; ending it KILL. */

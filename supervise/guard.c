@@ -34,7 +34,8 @@
 static const struct arg_rule open_rules[] = {
 	{READ_ONLY, 1, ALLOWED, "read only: /proc/PID/status, own fdinfo"}};
 static const struct arg_rule ioctl_rules[] = {{{{1, ARG_EQ, 0xff00, '!' << 8}}, 1, ALLOWED, "the listener"}};
-static const struct arg_rule fcntl_rules[] = {{{{1, ARG_EQ, UINT32_MAX, F_GETFL}}, 1, ALLOWED, "flags"}};
+static const struct arg_rule fcntl_rules[] = {{{{1, ARG_EQ, UINT32_MAX, F_GETFL}}, 1, ALLOWED, "flags"},
+                                              {{{1, ARG_EQ, UINT32_MAX, F_ADD_SEALS}}, 1, ALLOWED, "a view"}};
 
 /* A child that binds: bind_child.c. No exit signal, no new namespace, and memory of its own. */
 static const struct arg_rule clone_rules[] = {
@@ -82,13 +83,14 @@ static const struct filter_allow rows[] = {
 	{SYS_getsockopt, NULL, 0},
 	{SYS_sendmsg, NULL, 0, WHEN_SENDS_ASKED},
 	{SYS_close, NULL, 0},
+	{SYS_fcntl, fcntl_rules, 2, WHEN_NUM_CPUS}, /* the first row that holds ends in its own answer */
 	{SYS_fcntl, fcntl_rules, 1},
 	{SYS_connect, NULL, 0},
 	{SYS_epoll_wait, NULL, 0},
 	{SYS_epoll_pwait, NULL, 0},
 	{SYS_epoll_ctl, NULL, 0},
 	{SYS_process_vm_writev, NULL, 0,
-         WHEN_SENDS_ASKED | WHEN_PORT_REMAP}, /* lengths of sendmmsg(2), addresses */
+         WHEN_SENDS_ASKED | WHEN_PORT_REMAP | WHEN_VIEWS}, /* lengths of sendmmsg(2), addresses, views */
 	{SYS_pidfd_open, NULL, 0},
 	{SYS_sendmmsg, NULL, 0, WHEN_SENDS_ASKED},
 	/* The policy DNS. Nothing but what never waits. */
@@ -136,9 +138,13 @@ static const struct filter_allow rows[] = {
 	{SYS_rt_sigaction, NULL, 0},
 	{SYS_rt_sigprocmask, NULL, 0},
 	/* Following a path: what an O_PATH descriptor is, and what a symbolic link says. They read, and change nothing. */
-	{SYS_statx, NULL, 0, WHEN_UNIX},
-	{SYS_readlinkat, NULL, 0, WHEN_UNIX},
-	{SYS_fstatfs, NULL, 0, WHEN_UNIX},
+	{SYS_statx, NULL, 0, WHEN_UNIX | WHEN_VIEWS},
+	{SYS_readlinkat, NULL, 0, WHEN_UNIX | WHEN_VIEWS},
+	{SYS_fstatfs, NULL, 0, WHEN_UNIX | WHEN_VIEWS},
+	{SYS_faccessat2, NULL, 0, WHEN_VIEWS},
+	/* The target's mask; and /proc/stat as it is now, in a file of its own. */
+	{SYS_sched_getaffinity, NULL, 0, WHEN_NUM_CPUS},
+	{SYS_memfd_create, NULL, 0, WHEN_NUM_CPUS},
 	/* The child that binds: it becomes like the target. Of these only the first could be used to gain something, and
 	 * it gains a copy behind the same filter. */
 	{SYS_clone, clone_rules, 1, WHEN_UNIX},

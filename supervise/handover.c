@@ -78,13 +78,19 @@ static int helper_reap(pid_t helper)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECONNRESET;
 }
 
-/* By a call that this plan asks about: connect(2), or where all connects are free, bind(2). */
+/* By a call that this plan asks about, and whose first two arguments are a descriptor and a pointer: connect(2), or
+ * where all connects are free, bind(2), or where those are too, openat(2). */
 static int gate_probe(int control, const struct plan *plan, const uint8_t *nonce)
 {
 	const struct sockaddr *shown = (const struct sockaddr *)nonce;
-	int r = slot_asks(&plan->slots[SLOT_CONNECT]) ? connect(control, shown, NONCE_SIZE)
-	                                              : bind(control, shown, NONCE_SIZE);
+	long r;
 
+	if (slot_asks(&plan->slots[SLOT_CONNECT]))
+		r = connect(control, shown, NONCE_SIZE);
+	else if (slot_asks(&plan->slots[SLOT_BIND]))
+		r = bind(control, shown, NONCE_SIZE);
+	else
+		r = syscall(SYS_openat, control, nonce, O_RDONLY | O_CLOEXEC, 0);
 	return r < 0 ? -errno : 0;
 }
 

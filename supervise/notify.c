@@ -52,7 +52,9 @@ int notify_valid(int listener, uint64_t id)
 	return notify_ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
 }
 
-/* The descriptor and the answer in one: who has left meanwhile gets neither. */
+/* The descriptor and the answer in one: who has left meanwhile gets neither. This waits for the caller to take it, and
+ * must not be interrupted there: the kernel takes the descriptor back then, and not the answer, so that the caller is
+ * told of descriptor 0 (seccomp_notify_addfd()). */
 static int notify_give(int listener, uint64_t id, struct verdict verdict)
 {
 	struct seccomp_notif_addfd give = {
@@ -62,6 +64,7 @@ static int notify_give(int listener, uint64_t id, struct verdict verdict)
 		.newfd_flags = (uint32_t)verdict.flags,
 	};
 
+	guard_rest();
 	return notify_ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &give);
 }
 

@@ -46,7 +46,7 @@ int unix_names_init(void);       /* before the supervisor locks itself in; -errn
 void unix_names_add(int socket); /* ... if it has one */
 bool unix_names_inside(int type, const struct sockaddr_un *address, size_t size);
 
-/* unix_walk.c */
+/* unix_walk.c; paths of files go the same way (h_open.c). */
 struct place {
 	int fd;     /* O_PATH: what the path leads to */
 	int parent; /* O_PATH: the directory it was found in; -1: it was named by a descriptor */
@@ -55,6 +55,9 @@ void place_clear(struct place *place);
 #define cleanup_place __attribute__((cleanup(place_clear)))
 /* The errnos are connect(2)'s own: ENOENT, ENOTDIR, EACCES, ELOOP, ENAMETOOLONG. */
 int unix_walk(struct gate *gate, const struct call *call, const char *path, struct place *place);
+/* From the directory that is the target's number `directory`, or AT_FDCWD; `flags` 0 or O_NOFOLLOW. */
+int path_walk(struct gate *gate, const struct call *call, int directory, const char *path, int flags,
+              struct place *place);
 
 /* unix.c */
 

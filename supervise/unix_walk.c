@@ -36,6 +36,7 @@ struct walk {
 	int at, parent;
 	bool top_known;
 	struct object top; /* the target's root */
+	bool ends_at_link; /* O_NOFOLLOW: a link at the end is -ELOOP */
 	unsigned links, steps;
 	char *rest; /* what is left to follow: the end of `text`, where links are put in front */
 	char text[TEXT_MAX];
@@ -249,6 +250,8 @@ static int walk_step(struct walk *walk)
 		return next;
 	if ((r = object_at(next, "", &found)) < 0)
 		return r;
+	if (S_ISLNK(found.mode) && walk->ends_at_link && *walk->rest == '\0')
+		return -ELOOP;
 	if (S_ISLNK(found.mode))
 		return link_follow(walk, next);
 	if (directory && !S_ISDIR(found.mode))
@@ -259,7 +262,15 @@ static int walk_step(struct walk *walk)
 	return 0;
 }
 
-static int walk_start(struct walk *walk, const char *path)
+/* Where a relative path begins: the directory that the target's number means, or AT_FDCWD. */
+static int walk_base(struct walk *walk, int directory)
+{
+	walk->at = directory == AT_FDCWD ? target_link(walk->gate, walk->call, "cwd")
+	                                 : own_descriptor(walk, directory);
+	return walk->at < 0 ? walk->at : 0;
+}
+
+static int walk_start(struct walk *walk, int directory, const char *path)
 {
 	size_t size = strlen(path);
 	int r;
@@ -272,11 +283,11 @@ static int walk_start(struct walk *walk, const char *path)
 		return r;
 	if (path[0] == '/')
 		return root_enter(walk);
-	walk->at = target_link(walk->gate, walk->call, "cwd");
-	return walk->at < 0 ? walk->at : 0;
+	return walk_base(walk, directory);
 }
 
-int unix_walk(struct gate *gate, const struct call *call, const char *path, struct place *place)
+int path_walk(struct gate *gate, const struct call *call, int directory, const char *path, int flags,
+              struct place *place)
 {
 	struct walk walk __attribute__((cleanup(walk_clear)));
 	int r;
@@ -286,8 +297,9 @@ int unix_walk(struct gate *gate, const struct call *call, const char *path, stru
 	walk.call = call;
 	walk.at = walk.parent = -1;
 	walk.top_known = false;
+	walk.ends_at_link = flags & O_NOFOLLOW;
 	walk.links = walk.steps = 0;
-	r = walk_start(&walk, path);
+	r = walk_start(&walk, directory, path);
 	while (r == 0 && *walk.rest != '\0')
 		r = walk_step(&walk);
 	if (r < 0)
@@ -295,4 +307,9 @@ int unix_walk(struct gate *gate, const struct call *call, const char *path, stru
 	place->fd = fd_steal(&walk.at);
 	place->parent = fd_steal(&walk.parent);
 	return 0;
+}
+
+int unix_walk(struct gate *gate, const struct call *call, const char *path, struct place *place)
+{
+	return path_walk(gate, call, AT_FDCWD, path, 0, place);
 }

@@ -34,12 +34,15 @@ explain_process() {
 		--env-pass 'PYTHON*' --env-safe --env TOKEN=secret
 }
 
+explain_views() { "$SLUICE" explain --fs-system --name box --num-cpus 2; }
+
 if [ "${1-}" = --regenerate ]; then
 	set -e
 	explain_nothing >"$golden/explain-nothing.txt"
 	explain_ports >"$golden/explain-ports.txt"
 	explain_process >"$golden/explain-process.txt"
 	explain_addresses >"$golden/explain-addresses.$(capability).txt"
+	explain_views >"$golden/explain-views.$(capability).txt"
 	# And without that one capability.
 	if [ "$(capability)" = capable ]; then
 		exec setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace "$0" --regenerate
@@ -288,6 +291,8 @@ elif grep -q '^ptrace-access  *MISSING' check.txt; then
 else
 	explain_addresses >got.txt
 	tap_same "explain: addresses, supervised ($(capability))" "$golden/explain-addresses.$(capability).txt" got.txt
+	explain_views >got.txt
+	tap_same "explain: views ($(capability))" "$golden/explain-views.$(capability).txt" got.txt
 fi
 explain_addresses >again.txt
 explain_addresses | cmp -s - again.txt

@@ -566,6 +566,39 @@ static void a_callers_port_is_shown(void **state)
 	assert_int_equal(attempt_confined(REMAPPED_AND(port), callers_seen, &port), 0);
 }
 
+/* Each gets a number of its own, however many: the supervisor's ticks must not come between a descriptor and its answer. */
+static int callers_counted(void *context)
+{
+	uint16_t port = *(uint16_t *)context;
+	int listener = served(stream_socket(), HOST2, port), first = caller_open(port), fd, wrong = 0;
+	struct sockaddr_in peer;
+	socklen_t size = sizeof(peer);
+
+	EXPECT(first >= 0 && (fd = accept4(listener, (struct sockaddr *)&peer, &size, 0)) > 2);
+	for (int i = 0; i < 3000; i++) {
+		struct linger reset = {.l_onoff = 1};
+		int client = stream_socket(), next = dup(listener);
+
+		close(next);
+		setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		EXPECT(connect_to(client, HOST2, port) == 0);
+		fd = accept4(listener, (struct sockaddr *)&peer, &size, 0);
+		wrong += fd != next;
+		close(client);
+		close(next);
+	}
+	EXPECT(wrong == 0);
+	return 0;
+}
+
+static void many_accepts_give_as_many_descriptors(void **state)
+{
+	uint16_t port = port_free();
+
+	(void)state;
+	assert_int_equal(attempt_confined(REMAPPED_AND(port), callers_counted, &port), 0);
+}
+
 static void *call_later(void *argument)
 {
 	int *fds = argument;
@@ -1040,6 +1073,7 @@ int main(void)
 		WITH(who_does_not_read_stops_nobody, outsider_open),
 		WITH(names_are_told_as_by_the_kernel, outsider_open),
 		WITH(a_callers_port_is_shown, outsider_open),
+		WITH(many_accepts_give_as_many_descriptors, outsider_open),
 		WITH(an_accept_waits_for_callers, outsider_open),
 		WITH(an_accept_without_room_fails, outsider_open),
 		WITH(a_full_queue_refuses_who_does_not_wait, outsider_open),

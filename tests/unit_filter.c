@@ -112,6 +112,7 @@ struct world {
 	bool small_pages, fixed, cores; /* no-huge-pages, no-randomize-memory, cpu-cores */
 	bool connects;                  /* the supervisor does */
 	bool udp, icmp, sends, binds, interfaces, remap;
+	bool named, cpus;
 	int denied[3]; /* 0 ends: nobody denies read(2) */
 };
 
@@ -302,6 +303,43 @@ static uint32_t answer_SENDMSG(world_t world, const struct seccomp_data *data)
 static uint32_t answer_SENDMMSG(world_t world, const struct seccomp_data *data)
 {
 	return answer_send(world, low(data, 3), true);
+}
+
+static uint32_t answer_UNAME(world_t world, const struct seccomp_data *data)
+{
+	(void)data;
+	return world->named ? NOTIFY : ALLOW;
+}
+
+static uint32_t answer_SCHED_GETAFFINITY(world_t world, const struct seccomp_data *data)
+{
+	(void)data;
+	return world->cpus ? NOTIFY : ALLOW;
+}
+
+/* Only what reads a file can be shown another one. */
+static uint32_t answer_open_flags(world_t world, uint32_t flags)
+{
+	/* O_WRONLY, O_RDWR; O_CREAT, O_TRUNC, O_DIRECTORY, O_PATH, the bit of O_TMPFILE */
+	bool reads = (flags & 3) == 0 && !(flags & (0100 | 01000 | 0200000 | 010000000 | 020000000));
+
+	return (world->named || world->cpus) && reads ? NOTIFY : ALLOW;
+}
+
+static uint32_t answer_OPEN(world_t world, const struct seccomp_data *data)
+{
+	return answer_open_flags(world, low(data, 1));
+}
+
+static uint32_t answer_OPENAT(world_t world, const struct seccomp_data *data)
+{
+	return answer_open_flags(world, low(data, 2));
+}
+
+static uint32_t answer_OPENAT2(world_t world, const struct seccomp_data *data)
+{
+	(void)data;
+	return world->named || world->cpus ? NOTIFY : ALLOW;
 }
 
 static uint32_t answer_CLONE(world_t world, const struct seccomp_data *data)
@@ -615,6 +653,14 @@ static const struct world worlds[] = {
          .binds = true,
          .bind_any = true,
          .remap = true},
+	{.name = "a host name", .keys = POLICY("name", "box"), .gate = true, .named = true},
+	{.name = "CPUs", .keys = POLICY("num-cpus", "2"), .gate = true, .cpus = true},
+	{.name = "both views",
+         .keys = POLICY("num-cpus", "2", "name", "box", ADDRESSES),
+         .gate = true,
+         .connects = true,
+         .named = true,
+         .cpus = true},
 	{.name = "supervised, bind",
          .keys = POLICY(ADDRESSES, "net-allow-bind", "80"),
          .gate = true,
@@ -1050,6 +1096,15 @@ static void sweep_slot(enum slot slot)
 	case SLOT_FCHMODAT2:
 		sweep_mode(2);
 		return;
+	case SLOT_OPEN:
+		sweep_flags(1);
+		return;
+	case SLOT_OPENAT:
+		sweep_flags(2);
+		return;
+	case SLOT_UNAME:
+	case SLOT_SCHED_GETAFFINITY:
+	case SLOT_OPENAT2:
 	case SLOT_ACCEPT:
 	case SLOT_ACCEPT4:
 		value(1, 0);
@@ -1263,6 +1318,11 @@ static void what_depends_on_arguments_has_a_slot(void **state)
 		"sched_setparam",
 		"sched_setattr",
 		"sched_setscheduler",
+		"uname",
+		"sched_getaffinity",
+		"open",
+		"openat",
+		"openat2",
 	};
 
 	(void)state;
@@ -1486,6 +1546,61 @@ static void the_supervisor_opens_for_reading_only(void **state)
 	filter_clear(&guard);
 }
 
+/* What a view needs it has, and without one it has not. */
+static void the_supervisor_looks_at_files_only_for_a_view(void **state)
+{
+	static const struct {
+		unsigned when;
+		int number;
+		bool may;
+	} rows[] = {
+		{0, SYS_statx, false},
+		{0, SYS_readlinkat, false},
+		{0, SYS_fstatfs, false},
+		{0, SYS_memfd_create, false},
+		{0, SYS_sched_getaffinity, false},
+		{WHEN_NAME, SYS_statx, true},
+		{WHEN_NAME, SYS_readlinkat, true},
+		{WHEN_NAME, SYS_fstatfs, true},
+		{WHEN_NAME, SYS_faccessat2, true},
+		{0, SYS_faccessat2, false},
+		{WHEN_NAME, SYS_process_vm_writev, true},
+		{WHEN_NAME, SYS_memfd_create, false},
+		{WHEN_NAME, SYS_sched_getaffinity, false},
+		{WHEN_NUM_CPUS, SYS_statx, true},
+		{WHEN_NUM_CPUS, SYS_process_vm_writev, true},
+		{WHEN_NUM_CPUS, SYS_memfd_create, true},
+		{WHEN_NUM_CPUS, SYS_sched_getaffinity, true},
+		{WHEN_VIEWS, SYS_fchmod, false},
+		{WHEN_VIEWS, SYS_uname, false},
+		{WHEN_VIEWS, SYS_sched_setaffinity, false},
+		{WHEN_VIEWS, SYS_personality, false},
+		{WHEN_VIEWS, SYS_mmap, false},
+		{WHEN_VIEWS, SYS_socket, false},
+		{WHEN_VIEWS, SYS_clone, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct seccomp_data data = {.nr = rows[i].number, .arch = AUDIT_ARCH_X86_64};
+		struct filter_program guard;
+
+		assert_int_equal(guard_assemble(&guard, WHEN_SUPERVISED | rows[i].when), 0);
+		program_check(&guard);
+		if (program_run(&guard, &data) != (rows[i].may ? ALLOW : REFUSE(EPERM)))
+			fail_msg("row %zu: call %d", i, rows[i].number);
+		/* F_GETFL always, F_ADD_SEALS where files are made. */
+		data = (struct seccomp_data){SYS_fcntl, AUDIT_ARCH_X86_64, 0, {0, 1033}};
+		assert_int_equal(program_run(&guard, &data),
+		                 rows[i].when & WHEN_NUM_CPUS ? ALLOW : REFUSE(EPERM));
+		data.args[1] = 3;
+		assert_int_equal(program_run(&guard, &data), ALLOW);
+		data.args[1] = 4;
+		assert_int_equal(program_run(&guard, &data), REFUSE(EPERM));
+		filter_clear(&guard);
+	}
+}
+
 /* Last: a sweep that compared little has swept little. */
 static void enough_was_compared(void **state)
 {
@@ -1514,6 +1629,7 @@ int main(void)
 		cmocka_unit_test(the_supervisors_filter_is_a_short_list),
 		cmocka_unit_test(the_supervisor_sends_only_where_it_has_to),
 		cmocka_unit_test(the_supervisor_opens_for_reading_only),
+		cmocka_unit_test(the_supervisor_looks_at_files_only_for_a_view),
 		cmocka_unit_test(enough_was_compared),
 	};
 

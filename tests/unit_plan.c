@@ -745,6 +745,72 @@ static void what_is_denied_and_needed_or_opened_is_a_conflict(void **state)
 	expect(&row);
 }
 
+static void views_ask_about_what_they_show(void **state)
+{
+	struct plan name = plan_plain(POLICY("name", "box")), cpus = plan_plain(POLICY("num-cpus", "3")),
+		    both = plan_plain(POLICY("num-cpus", "1", "name", "box")), none = plan_plain(POLICY());
+	const struct plan *plans[] = {&name, &cpus, &both, &none};
+	static const char *const reasons[] = {"name", "num-cpus", "name and num-cpus", NULL};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		const struct slot_plan *slots = plans[i]->slots;
+
+		assert_int_equal(plans[i]->supervised, i < 3);
+		if (i < 3)
+			assert_string_equal(plans[i]->reason, reasons[i]);
+		assert_int_equal(slot_asks(&slots[SLOT_UNAME]), i == 0 || i == 2);
+		assert_int_equal(slot_asks(&slots[SLOT_SCHED_GETAFFINITY]), i == 1 || i == 2);
+		for (int slot = SLOT_OPEN; slot <= SLOT_OPENAT2; slot++)
+			assert_int_equal(slot_asks(&slots[slot]), i < 3);
+		/* Nothing of the network is asked about for it. */
+		assert_false(slot_asks(&slots[SLOT_CONNECT]) || slot_asks(&slots[SLOT_BIND]));
+	}
+	assert_non_null(both.name); /* the policy's, which is gone */
+	assert_int_equal(both.num_cpus, 1);
+	assert_int_equal(cpus.num_cpus, 3);
+	assert_null(cpus.name);
+	assert_int_equal(name.num_cpus, 0);
+	for (size_t i = 0; i < 4; i++)
+		plan_clear((struct plan *)plans[i]);
+}
+
+static void what_a_view_answers_cannot_be_denied(void **state)
+{
+	struct kernel nested = kernel_full;
+	struct expectation rows[] = {
+		{.why = "uname is answered",
+	         .kernel = kernel_full,
+	         .keys = POLICY("name", "box", "deny-syscall", "uname", "net-allow", "192.0.2.1"),
+	         .code = -EINVAL,
+	         .words = {"uname conflicts", "with name:"}},
+		{.why = "opens are answered",
+	         .kernel = kernel_full,
+	         .keys = POLICY("num-cpus", "2", "deny-syscall", "openat2"),
+	         .code = -EINVAL,
+	         .words = {"openat2 conflicts", "with num-cpus:"}},
+		{.why = "the mask is answered",
+	         .kernel = kernel_full,
+	         .keys = POLICY("num-cpus", "2", "name", "b", "deny-syscall", "sched_getaffinity"),
+	         .code = -EINVAL,
+	         .words = {"sched_getaffinity", "with num-cpus:"}},
+		{.why = "uname is not",
+	         .kernel = kernel_full,
+	         .keys = POLICY("num-cpus", "2", "deny-syscall", "uname,creat"),
+	         .code = 0},
+		{.why = "no second supervisor",
+	         .kernel = nested,
+	         .keys = POLICY("name", "box"),
+	         .code = -EBUSY,
+	         .words = {"name", "supervisor", "second"}},
+	};
+
+	(void)state;
+	rows[4].kernel.under_gate = rows[4].kernel.under_filter = true;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect(&rows[i]);
+}
+
 static void port_remap_asks_about_ports(void **state)
 {
 	static const enum slot asked[] = {SLOT_CONNECT, SLOT_BIND, SLOT_LISTEN, SLOT_GETSOCKNAME,
@@ -1196,6 +1262,8 @@ int main(void)
 		cmocka_unit_test(groups_open_their_slot_and_no_other),
 		cmocka_unit_test(denied_calls_are_collected),
 		cmocka_unit_test(what_is_denied_and_needed_or_opened_is_a_conflict),
+		cmocka_unit_test(views_ask_about_what_they_show),
+		cmocka_unit_test(what_a_view_answers_cannot_be_denied),
 		cmocka_unit_test(port_remap_asks_about_ports),
 		cmocka_unit_test(denying_has_a_bound_and_says_so),
 		cmocka_unit_test(limits_close_the_way_back_up),

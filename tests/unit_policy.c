@@ -249,6 +249,28 @@ static void an_unknown_key_names_the_nearest(void **state)
 	sl_policy_free(policy);
 }
 
+#define NAME_OF_16 "abcdefghij-.klmn"
+#define NAME_OF_64 NAME_OF_16 NAME_OF_16 NAME_OF_16 NAME_OF_16
+
+static void names_and_numbers_of_cpus_are_scalars(void **state)
+{
+	static const char *const values[][2] = {{"name", "a"},     {"name", NAME_OF_64},
+	                                        {"name", "..."},   {"name", "h\xc3\xa4"},
+	                                        {"num-cpus", "1"}, {"num-cpus", "1024"}};
+	sl_policy *policy = sl_policy_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		assert_int_equal(sl_policy_set(policy, values[i][0], values[i][1], NULL), 0);
+	assert_true(option_is_scalar(&option_rows[OPTION_NAME]));
+	assert_true(option_is_scalar(&option_rows[OPTION_NUM_CPUS]));
+	assert_false(option_is_scalar(&option_rows[OPTION_FS_READ]));
+	assert_int_equal(policy->values[OPTION_NAME].count, 1);
+	assert_string_equal(policy_scalar(policy, OPTION_NAME), "h\xc3\xa4");
+	assert_string_equal(policy_scalar(policy, OPTION_NUM_CPUS), "1024");
+	sl_policy_free(policy);
+}
+
 static void a_bad_value_is_named_with_its_key_and_what_was_expected(void **state)
 {
 	static const struct {
@@ -287,6 +309,22 @@ static void a_bad_value_is_named_with_its_key_and_what_was_expected(void **state
 		{"max-file-size", "-1", -EINVAL, {"max-file-size", "\"-1\"", "size"}},
 		{"max-file-size", "", -EINVAL, {"max-file-size", "no value", "SIZE"}},
 		{"max-file-size", "16777216T", -ERANGE, {"max-file-size", "16777216T", "too large"}},
+		{"name", NULL, -EINVAL, {"name", "no value", "NAME"}},
+		{"name", "", -EINVAL, {"name", "no value", "NAME"}},
+		{"name", "a/b", -EINVAL, {"name", "\"a/b\"", "without"}},
+		{"name", "/", -EINVAL, {"name", "\"/\"", "without"}},
+		{"name", ".", -EINVAL, {"name", "\".\"", "without"}},
+		{"name", "..", -EINVAL, {"name", "\"..\"", "without"}},
+		{"name", NAME_OF_64 "x", -ENAMETOOLONG, {"name", "65 bytes", "at most 64"}},
+		{"num-cpus", NULL, -EINVAL, {"num-cpus", "no value", "N"}},
+		{"num-cpus", "0", -ERANGE, {"num-cpus", "\"0\"", "1..1024"}},
+		{"num-cpus", "1025", -ERANGE, {"num-cpus", "\"1025\"", "1..1024"}},
+		{"num-cpus", "-1", -EINVAL, {"num-cpus", "\"-1\"", "1..1024"}},
+		{"num-cpus", "2.5", -EINVAL, {"num-cpus", "\"2.5\"", "1..1024"}},
+		{"num-cpus",
+	         "18446744073709551617",
+	         -ERANGE,
+	         {"num-cpus", "1..1024", "18446744073709551617"}},
 		{"keep-fd", "", -EINVAL, {"keep-fd", "no value", "N"}},
 		{"keep-fd", "-1", -EINVAL, {"keep-fd", "\"-1\"", "descriptor"}},
 		{"keep-fd", "three", -EINVAL, {"keep-fd", "\"three\"", "descriptor"}},
@@ -715,6 +753,7 @@ static const char *const *const network_policies[] = {
 	POLICY("cwd", "/", "cpu-cores", "0", "rlimit", "stack=1M", "rlimit", "nofile=5:6", "no-coredump", "",
                "umask", "022", "gpu", "all", "fs-system", "yes"),
 	POLICY("port-remap", "yes", "net-allow", "tcp://*", "net-allow-bind", "*"),
+	POLICY("name", "box", "num-cpus", "3", "fs-system", "yes"),
 };
 
 static int everything_prepare(struct prepared *prepared, const sl_policy *policy, enum plan_mode mode,
@@ -778,6 +817,7 @@ int main(void)
 		cmocka_unit_test(keys_of_a_process_are_taken),
 		cmocka_unit_test(keys_and_values_are_copied),
 		cmocka_unit_test(an_unknown_key_names_the_nearest),
+		cmocka_unit_test(names_and_numbers_of_cpus_are_scalars),
 		cmocka_unit_test(a_bad_value_is_named_with_its_key_and_what_was_expected),
 		cmocka_unit_test(every_unknown_system_call_is_listed),
 		cmocka_unit_test(a_thousand_unknown_names_make_one_bounded_message),

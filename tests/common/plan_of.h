@@ -39,6 +39,8 @@ static inline int plan_of(struct plan *plan, const sl_policy *policy, const stru
 		texts[i] = (struct text_list){(const char *const *)lists[i]->items, lists[i]->count};
 	rules = (struct net_rules){.allow = texts[0], .deny = texts[1]};
 	net.port_remap = policy->values[OPTION_PORT_REMAP].count > 0;
+	net.name = policy_has(policy, OPTION_NAME);
+	net.num_cpus = policy_has(policy, OPTION_NUM_CPUS);
 	unix_need_read(&policy->values[OPTION_NET_ALLOW_UNIX], &net.unix_sockets);
 	*plan = (struct plan){0};
 	if ((r = net_binds_build(texts[2], texts[3], &binds, error)) == 0 &&
