@@ -6,9 +6,19 @@
 
 #include "sluice.h"
 
+/* A function in place of a program: nothing is executed. It has the descriptors of a command and one more, `control`, whose
+ * number is passed to it. */
+struct body {
+	void (*main)(void *context, int control) __attribute__((noreturn));
+	void *context;
+	int control; /* the app's number */
+};
+
 struct command {
 	char path[PATH_MAX];
 	char *const *argv;
+	const struct body *body; /* or NULL */
+	int control;             /* the body's number for it */
 };
 
 /* As execvp(3) looks: a name with a slash is a path, else PATH. 0, -ENOENT, -EACCES, -ENAMETOOLONG. */

@@ -73,6 +73,19 @@ static void child_park(const struct pipes *pipes)
 		_exit(EXIT_SLUICE);
 }
 
+/* No exec closes what the command is not to have. What was the keeper's goes first of all: it takes that for the exec. */
+static __attribute__((noreturn)) void body_run(const struct keeper_job *job)
+{
+	int keep[STDIO_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < job->stdio->count; i++)
+		keep[count++] = job->stdio->moves[i].target;
+	if (guard_close_except(keep, count) < 0 || fcntl(job->command->control, F_SETFD, FD_CLOEXEC) < 0)
+		_exit(EXIT_SLUICE);
+	job->command->body->main(job->command->body->context, job->command->control);
+}
+
 /* Between fork and exec: what is called here is async-signal-safe. */
 static __attribute__((noreturn)) void child_main(const struct keeper_job *job, const struct pipes *pipes,
                                                  pid_t keeper)
@@ -93,6 +106,8 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 	if (job->parked)
 		child_park(pipes);
 	child_signals(job);
+	if (job->command->body != NULL)
+		body_run(job);
 	child_fail(pipes, command_exec(job->command), "exec");
 }
 
@@ -402,7 +417,8 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
-	struct keeper keeper = {.reports = job->reports, .owner = job->owner, .app = job->app, .parked = job->parked};
+	struct keeper keeper = {
+		.reports = job->reports, .owner = job->owner, .app = job->app, .parked = job->parked};
 	pid_t self = getpid();
 	struct pipes pipes;
 	int r;
@@ -411,9 +427,9 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 		if (job->others[i] >= 0)
 			close(job->others[i]);
 	if ((r = pipes_open(&pipes)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
-	    (keeper.command = process_fork()) < 0) {
-		struct keeper_report failed = {
-			.event = KEEPER_FAILED, .failure = {r < 0 ? r : -errno, "starting the command"}};
+	    (keeper.command = process_fork_as(job->command->body != NULL)) < 0) {
+		struct keeper_report failed = {.event = KEEPER_FAILED,
+		                               .failure = {r < 0 ? r : -errno, "starting the command"}};
 
 		report_both(&keeper, &failed);
 		_exit(1);
@@ -431,7 +447,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 
 pid_t keeper_start(const struct keeper_job *job)
 {
-	pid_t pid = process_fork();
+	pid_t pid = process_fork_as(job->command->body != NULL);
 
 	if (pid == 0)
 		keeper_main(job);

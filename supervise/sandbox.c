@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/fd.h"
 #include "supervise/keeper.h"
+#include "supervise/sandbox.h"
 #include "supervise/sandbox_state.h"
 #include "supervise/standin.h"
 #include "supervise/supervise.h"
@@ -62,7 +63,7 @@ static int report_recv(sl_sandbox *sandbox, struct keeper_report *report, int fl
 	return size == sizeof(*report) ? 1 : -EPIPE;
 }
 
-static void status_of_wait(sl_status *status, int value)
+void status_of_wait(sl_status *status, int value)
 {
 	status->signal = WIFSIGNALED(value) ? WTERMSIG(value) : 0;
 	status->code = WIFSIGNALED(value) ? -1 : WEXITSTATUS(value);
@@ -347,6 +348,22 @@ static int sandbox_launch(sl_sandbox *sandbox, struct standin *standin, sl_error
 	return 0;
 }
 
+/* What the command gets, and what it may not. */
+static int sandbox_stdio(sl_sandbox *sandbox, const struct prepared *prepared, const sl_stdio *stdio,
+                         struct stdio_plan *plan, sl_error *error)
+{
+	const struct body *body = sandbox->program.body;
+	int r = stdio_open(stdio, prepared->plan.keep_fds, prepared->plan.keep_count, plan, &sandbox->ends,
+	                   error);
+
+	if (r < 0 || (r = sources_check(plan, error)) < 0 || body == NULL)
+		return r;
+	if ((r = preflight_fork(&prepared->plan, &prepared->kernel, error)) < 0)
+		return r;
+	sandbox->program.control = r = stdio_add(plan, body->control, error);
+	return r < 0 ? r : 0;
+}
+
 static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl_policy *policy,
                         const sl_stdio *stdio, sl_error *error)
 {
@@ -358,9 +375,7 @@ static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl
 		return r;
 	if (!prepared->plan.supervised && (r = prepare_guard(prepared, error)) < 0)
 		return r;
-	if ((r = stdio_open(stdio, prepared->plan.keep_fds, prepared->plan.keep_count, &standin.stdio,
-	                    &sandbox->ends, error)) < 0 ||
-	    (r = sources_check(&standin.stdio, error)) < 0)
+	if ((r = sandbox_stdio(sandbox, prepared, stdio, &standin.stdio, error)) < 0)
 		return r;
 	standin.dies_with_app = prepared->plan.die_with_parent;
 	return sandbox_launch(sandbox, &standin, error);
@@ -387,14 +402,12 @@ static sl_sandbox *sandbox_new(void)
 	return sandbox;
 }
 
-static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const char *const argv[],
-                          const sl_stdio *stdio, sl_error *error)
+static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const sl_stdio *stdio,
+                          sl_error *error)
 {
 	struct prepared prepared;
-	int r = command_find(&sandbox->program, (char *const *)argv);
+	int r;
 
-	if (r < 0)
-		return error_errno(error, r, "%.180s", argv[0]);
 	if ((r = prepare_plan(&prepared, policy, PLAN_LAUNCH, error)) < 0)
 		return r;
 	r = sandbox_make(sandbox, &prepared, policy, stdio, error);
@@ -403,6 +416,13 @@ static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const ch
 		return r;
 	sandbox_settle(sandbox);
 	return sandbox->state == SL_STATE_ENDED ? failure_report(sandbox, error) : 0;
+}
+
+static int program_find(sl_sandbox *sandbox, const char *const argv[], sl_error *error)
+{
+	int r = command_find(&sandbox->program, (char *const *)argv);
+
+	return r < 0 ? error_errno(error, r, "%.180s", argv[0]) : 0;
 }
 
 int sl_create(const sl_policy *policy, const char *const argv[], const sl_stdio *stdio, sl_sandbox **sandbox,
@@ -419,10 +439,29 @@ int sl_create(const sl_policy *policy, const char *const argv[], const sl_stdio 
 	*sandbox = NULL;
 	if ((made = sandbox_new()) == NULL)
 		return error_errno(error, -ENOMEM, "sl_create");
-	if ((r = sandbox_create(made, policy, argv, stdio, error)) < 0) {
+	if ((r = program_find(made, argv, error)) < 0 ||
+	    (r = sandbox_create(made, policy, stdio, error)) < 0) {
 		sl_sandbox_free(made);
 		return r;
 	}
+	*sandbox = made;
+	return 0;
+}
+
+int sandbox_create_body(const sl_policy *policy, const struct body *body, const sl_stdio *stdio,
+                        sl_sandbox **sandbox, sl_error *error)
+{
+	sl_sandbox *made = sandbox_new();
+	int r;
+
+	if (made == NULL)
+		return error_errno(error, -ENOMEM, "the sandbox");
+	made->program.body = body;
+	if ((r = sandbox_create(made, policy, stdio, error)) < 0) {
+		sl_sandbox_free(made);
+		return r;
+	}
+	made->program.body = NULL; /* the caller's; the fork has it */
 	*sandbox = made;
 	return 0;
 }
