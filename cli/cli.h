@@ -22,10 +22,16 @@ int explain_main(int argc, char *argv[]);
 int check_main(int argc, char *argv[]);
 int help_main(int argc, char *argv[]);
 
-/* Read policy options from argv; *rest is the index of the first argument that is none. On failure, and for
- * --help, what is to be said has been said and *exit_code is set; then NULL. */
-sl_policy *options_read(int argc, char *argv[], int *rest, int *exit_code);
+/* What the command line has besides the policy: cli/words.def. */
+struct run_words {
+	const char *exec_shell; /* NULL: not given */
+};
 
+/* Read options from argv; *rest is the index of the first argument that is none. On failure, and for --help, what is
+ * to be said has been said and *exit_code is set; then NULL. */
+sl_policy *options_read(int argc, char *argv[], struct run_words *words, int *rest, int *exit_code);
+
+void words_print(FILE *out);      /* the options that are no policy */
 void options_print(FILE *out);    /* the table, as --help shows it */
 void options_markdown(FILE *out); /* the same as a Markdown table: README.md holds it */
 void usage_print(FILE *out);

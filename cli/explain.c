@@ -7,13 +7,15 @@
 int explain_main(int argc, char *argv[])
 {
 	sl_error error;
+	struct run_words words;
 	int rest, code;
-	sl_policy *policy = options_read(argc, argv, &rest, &code);
+	sl_policy *policy = options_read(argc, argv, &words, &rest, &code);
 
 	if (policy == NULL)
 		return code;
-	if (rest < argc) {
-		fprintf(stderr, "sluice: explain takes options only, not \"%s\"\n", argv[rest]);
+	if (rest < argc || words.exec_shell != NULL) {
+		fprintf(stderr, "sluice: explain takes options only, and no command: \"%s\"\n",
+		        rest < argc ? argv[rest] : words.exec_shell);
 		sl_policy_free(policy);
 		return EXIT_SLUICE;
 	}

@@ -24,6 +24,8 @@ int help_main(int argc, char *argv[])
 		return EXIT_SLUICE;
 	}
 	usage_print(stdout);
+	fputs("\nof run alone:\n", stdout);
+	words_print(stdout);
 	fputs("\noptions of run and explain:\n", stdout);
 	options_print(stdout);
 	return 0;

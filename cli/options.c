@@ -5,12 +5,29 @@
 #include "cli/cli.h"
 #include "supervise/supervise.h"
 
-enum { LONG_BASE = 256, HELP_OPTION = LONG_BASE + 2 * OPTION_COUNT };
+enum word_id {
+#define WORD(name, text, letter, arg, help) WORD_##name,
+#include "cli/words.def"
+#undef WORD
+	WORD_COUNT,
+};
+
+static const struct word_row {
+	const char *name;
+	int letter;
+	const char *arg, *help;
+} word_rows[WORD_COUNT] = {
+#define WORD(name, text, letter, arg, help) [WORD_##name] = {text, letter, arg, help},
+#include "cli/words.def"
+#undef WORD
+};
+
+enum { LONG_BASE = 256 };
 
 /* Two long options a row at the most: the key and its older spelling. */
 struct option_words {
-	struct option longs[2 * OPTION_COUNT + 2];
-	char shorts[2 * OPTION_COUNT + 4];
+	struct option longs[2 * OPTION_COUNT + WORD_COUNT + 2];
+	char shorts[2 * OPTION_COUNT + 2 * WORD_COUNT + 4];
 };
 
 static void words_add(struct option_words *words, size_t *count, const char *name, size_t row)
@@ -20,6 +37,15 @@ static void words_add(struct option_words *words, size_t *count, const char *nam
 		.has_arg = option_rows[row].arg == NULL ? no_argument : required_argument,
 		.val = LONG_BASE + (int)row,
 	};
+}
+
+static void letter_add(struct option_words *words, size_t *count, int letter, const char *arg)
+{
+	if (letter == 0)
+		return;
+	words->shorts[(*count)++] = (char)letter;
+	if (arg != NULL)
+		words->shorts[(*count)++] = ':';
 }
 
 /* "+": stop at the first word that is no option, which is the command. */
@@ -34,11 +60,15 @@ static void words_build(struct option_words *words)
 		words_add(words, &longs, option_rows[row].key, row);
 		if (option_rows[row].older != NULL)
 			words_add(words, &longs, option_rows[row].older, row);
-		if (option_rows[row].letter == 0)
-			continue;
-		words->shorts[shorts++] = (char)option_rows[row].letter;
-		if (option_rows[row].arg != NULL)
-			words->shorts[shorts++] = ':';
+		letter_add(words, &shorts, option_rows[row].letter, option_rows[row].arg);
+	}
+	for (size_t row = 0; row < WORD_COUNT; row++) {
+		words->longs[longs++] = (struct option){
+			.name = word_rows[row].name,
+			.has_arg = word_rows[row].arg == NULL ? no_argument : required_argument,
+			.val = word_rows[row].letter,
+		};
+		letter_add(words, &shorts, word_rows[row].letter, word_rows[row].arg);
 	}
 	words->longs[longs] = (struct option){.name = "help", .val = 'h'};
 }
@@ -60,7 +90,14 @@ static void unknown_print(const char *word)
 		fprintf(stderr, "sluice: the nearest option is --%s\n", option_nearest(word + 2));
 }
 
-static int option_apply(sl_policy *policy, int found, char *argv[])
+static bool word_apply(struct run_words *words, int found)
+{
+	if (found == word_rows[WORD_EXEC_SHELL].letter)
+		words->exec_shell = optarg;
+	return found == word_rows[WORD_EXEC_SHELL].letter || found == word_rows[WORD_INTERACTIVE].letter;
+}
+
+static int option_apply(sl_policy *policy, struct run_words *words, int found, char *argv[])
 {
 	sl_error error;
 
@@ -72,6 +109,8 @@ static int option_apply(sl_policy *policy, int found, char *argv[])
 		unknown_print(argv[optind - 1]);
 		return EXIT_SLUICE;
 	}
+	if (word_apply(words, found))
+		return -1;
 	if (sl_policy_set(policy, key_of(found), optarg, &error) < 0) {
 		fprintf(stderr, "sluice: %s\n", error.message);
 		return EXIT_SLUICE;
@@ -79,21 +118,22 @@ static int option_apply(sl_policy *policy, int found, char *argv[])
 	return -1;
 }
 
-sl_policy *options_read(int argc, char *argv[], int *rest, int *exit_code)
+sl_policy *options_read(int argc, char *argv[], struct run_words *words, int *rest, int *exit_code)
 {
 	sl_policy *policy = sl_policy_new();
-	struct option_words words;
+	struct option_words known;
 	int found;
 
+	*words = (struct run_words){.exec_shell = NULL};
 	*exit_code = EXIT_SLUICE;
 	if (policy == NULL) {
 		fputs("sluice: out of memory\n", stderr);
 		return NULL;
 	}
-	words_build(&words);
+	words_build(&known);
 	argv[0] = "sluice"; /* what getopt_long(3) begins its messages with */
-	while ((found = getopt_long(argc, argv, words.shorts, words.longs, NULL)) != -1) {
-		*exit_code = option_apply(policy, found, argv);
+	while ((found = getopt_long(argc, argv, known.shorts, known.longs, NULL)) != -1) {
+		*exit_code = option_apply(policy, words, found, argv);
 		if (*exit_code >= 0) {
 			sl_policy_free(policy);
 			return NULL;
@@ -103,16 +143,27 @@ sl_policy *options_read(int argc, char *argv[], int *rest, int *exit_code)
 	return policy;
 }
 
+static void line_print(const char *key, int number, const char *arg, const char *help, FILE *out)
+{
+	char letter[] = {'-', (char)number, ',', ' ', '\0'}, name[64];
+
+	snprintf(name, sizeof(name), "%s--%s%s%s", number == 0 ? "    " : letter, key, arg == NULL ? "" : " ",
+	         arg == NULL ? "" : arg);
+	fprintf(out, "  %-32s %s\n", name, help);
+}
+
+void words_print(FILE *out)
+{
+	for (size_t row = 0; row < WORD_COUNT; row++)
+		line_print(word_rows[row].name, word_rows[row].letter, word_rows[row].arg,
+		           word_rows[row].help, out);
+}
+
 void options_print(FILE *out)
 {
-	for (size_t row = 0; row < OPTION_COUNT; row++) {
-		const struct option_row *option = &option_rows[row];
-		char letter[] = {'-', (char)option->letter, ',', ' ', '\0'}, name[64];
-
-		snprintf(name, sizeof(name), "%s--%s%s%s", option->letter == 0 ? "    " : letter, option->key,
-		         option->arg == NULL ? "" : " ", option->arg == NULL ? "" : option->arg);
-		fprintf(out, "  %-32s %s\n", name, option->help);
-	}
+	for (size_t row = 0; row < OPTION_COUNT; row++)
+		line_print(option_rows[row].key, option_rows[row].letter, option_rows[row].arg,
+		           option_rows[row].help, out);
 }
 
 /* A bar would end the cell, a star begin emphasis; between backticks, and in code, the star is literal. */

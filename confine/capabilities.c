@@ -50,28 +50,50 @@ uint64_t capabilities_permitted(void)
 static const uint64_t bounding = BIT(CAP_NET_RAW);
 
 /* Needs CAP_SETPCAP; who does not have it cannot gain anything by exec either, under no_new_privs. */
-static void bounding_drop(void)
+static void bounding_drop(uint64_t keep)
 {
 	for (int capability = 0; capability < CAPABILITIES_MAX; capability++)
-		if (!((kept | bounding) & BIT(capability)) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
+		if (!((keep | bounding) & BIT(capability)) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
 			return; /* past the last that this kernel knows, or not ours to drop */
 }
 
-int capabilities_drop(void)
+static int capabilities_keep(uint64_t keep)
 {
 	struct __user_cap_data_struct sets[2] = {0};
 	int r = sets_read(sets);
 
 	if (r < 0 || (sets[0].permitted == 0 && sets[1].permitted == 0))
 		return r;
-	bounding_drop();
+	bounding_drop(keep);
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	for (int i = 0; i < 2; i++) {
-		sets[i].permitted &= (uint32_t)(kept >> (32 * i));
+		sets[i].permitted &= (uint32_t)(keep >> (32 * i));
 		sets[i].effective &= sets[i].permitted;
 		sets[i].inheritable &= sets[i].permitted;
 	}
 	return sets_write(sets);
+}
+
+int capabilities_bound(bool nothing)
+{
+	uint64_t stays = nothing ? 0 : capabilities_permitted() & kept;
+	bool root = getuid() == 0 || geteuid() == 0;
+	int there;
+
+	for (int capability = 0; (there = prctl(PR_CAPBSET_READ, capability, 0, 0, 0)) >= 0; capability++)
+		if (there && !(stays & BIT(capability)) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
+			return root ? -errno : 0; /* to nobody else exec gives any */
+	return 0;
+}
+
+int capabilities_drop(void)
+{
+	return capabilities_keep(kept);
+}
+
+int capabilities_drop_all(void)
+{
+	return capabilities_keep(0);
 }
 
 int capabilities_suspend(uint64_t needed)

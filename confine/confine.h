@@ -66,9 +66,24 @@ uint64_t capabilities_permitted(void);
 /* Give up for good, bounding set included, what leads around the walls. -errno. */
 int capabilities_drop(void);
 
+/* Leave no more in the bounding set than capabilities_drop() leaves elsewhere, or nothing at all: execve(2) takes what is
+ * more for a gain, where root makes it, and resets the personality. -errno. */
+int capabilities_bound(bool nothing);
+
+/* Give up every one for good: those of a user namespace of our own. -errno. */
+int capabilities_drop_all(void);
+
 /* Only `needed` stays in effect, and nothing is inherited; the permitted set stays, because ptrace(2) wants
  * it to hold all that the target's holds. -errno. */
 int capabilities_suspend(uint64_t needed);
+
+/* Before the fork: what only this process knows of itself. The error names the key. */
+int child_settle(struct child_setup *setup, sl_error *error);
+
+/* In the child, before the walls and behind them: what they still need, descriptors and processes, is what the
+ * limits are about. Async-signal-safe. -errno, and *step says at what. */
+int child_prepare(const struct child_setup *setup, const char **step);
+int child_limit(const struct child_setup *setup, const char **step);
 
 /* The point of no return: limits, no_new_privs, Landlock, capabilities, filter, in this order.
  * Async-signal-safe. Returns the listener for a supervised plan, else 0; on failure -errno, *step says at

@@ -20,6 +20,10 @@ static const char *access_summary(uint64_t access)
 		return "read, execute, write, create, remove, rename, truncate";
 	case FS_DEVICE_ACCESS:
 		return "read, write";
+	case FS_GPU_ACCESS:
+		return "read, write, ioctl";
+	case FS_LOOK_ACCESS:
+		return "read";
 	}
 	return "other";
 }
@@ -36,8 +40,7 @@ static void ports_print(const struct port_set *ports, FILE *out)
 	fputs(ports->count == 0 ? " none\n" : "\n", out);
 }
 
-/* Paths are bytes: a control byte must not reach the reader's terminal. */
-static void path_print(const char *path, FILE *out)
+void path_print(const char *path, FILE *out)
 {
 	for (; *path != '\0'; path++)
 		if ((unsigned char)*path < 0x20 || *path == 0x7f)
@@ -330,6 +333,7 @@ static void descriptors_print(const struct plan *plan, FILE *out)
 int plan_print(const struct plan *plan, FILE *out)
 {
 	processes_print(plan, out);
+	child_setup_print(&plan->child, out);
 	landlock_print(plan, out);
 	filter_print(plan, out);
 	descriptors_print(plan, out);

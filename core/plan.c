@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "core/error.h"
+#include "core/gpu.h"
 #include "core/keep.h"
 #include "core/parse.h"
 
@@ -225,6 +226,11 @@ static int system_grants_add(struct plan *plan, bool names)
 	return r;
 }
 
+static int gpu_grant(void *plan, const char *path, bool device)
+{
+	return grant_add(plan, path, device ? FS_GPU_ACCESS : FS_LOOK_ACCESS, true);
+}
+
 static int plan_files(struct plan *plan, const sl_policy *policy, const struct plan_net *net,
                       const struct kernel *kernel)
 {
@@ -236,7 +242,8 @@ static int plan_files(struct plan *plan, const sl_policy *policy, const struct p
 		plan->handled_fs &= ~LANDLOCK_ACCESS_FS_IOCTL_DEV;
 	if ((r = grants_add(plan, &policy->values[OPTION_FS_READ], FS_READ_ACCESS, false)) < 0 ||
 	    (r = grants_add(plan, &policy->values[OPTION_FS_WRITE], FS_WRITE_ACCESS, false)) < 0 ||
-	    (r = grants_add(plan, &policy->values[OPTION_FS_READ_IF_EXISTS], FS_READ_ACCESS, true)) < 0)
+	    (r = grants_add(plan, &policy->values[OPTION_FS_READ_IF_EXISTS], FS_READ_ACCESS, true)) < 0 ||
+	    (r = gpu_paths_each(policy, gpu_grant, plan)) < 0)
 		return r;
 	return policy_has(policy, OPTION_FS_SYSTEM) ? system_grants_add(plan, net->out->names) : 0;
 }
@@ -303,6 +310,8 @@ static unsigned conditions_of(const struct plan *plan, const sl_policy *policy, 
 	all |= plan->limit_file_size ? WHEN_FILE_LIMIT : 0;
 	all |= net->port_remap ? WHEN_PORT_REMAP : 0;
 	all |= net->out->names ? WHEN_NAMES : 0;
+	all |= plan->child.no_huge_pages ? WHEN_NO_HUGE_PAGES : 0;
+	all |= plan->child.no_randomize ? WHEN_NO_RANDOMIZE : 0;
 	return all;
 }
 
@@ -358,6 +367,9 @@ static void slots_plan_limits(struct plan *plan)
 {
 	if (!plan->limit_file_size)
 		slot_open(&plan->slots[SLOT_FALLOCATE], "no limit");
+	/* Which cores it asks for is in memory. */
+	if (plan->child.cores != NULL)
+		slot_refuse(&plan->slots[SLOT_SCHED_SETAFFINITY], EPERM, "cpu-cores stay as they are");
 }
 
 static int group_open(const char *name, void *context)
@@ -388,6 +400,11 @@ static int syscall_deny(const char *name, void *context)
 		return error_set(deny->error, -EINVAL,
 		                 "deny-syscall: %s conflicts with %s: the supervisor answers it", name,
 		                 plan->reason);
+	if (row->kind == SYSCALL_SLOT && row->value == SLOT_PRLIMIT64 &&
+	    child_limit_key(&plan->child) != NULL)
+		return error_set(deny->error, -EINVAL,
+		                 "deny-syscall: %s conflicts with %s, which is set behind the walls", name,
+		                 child_limit_key(&plan->child));
 	if (row->kind == SYSCALL_SLOT && (row->value == SLOT_SYSV_IPC || row->value == SLOT_POSIX_MQ) &&
 	    plan->slots[row->value].otherwise.kind == ANSWER_ALLOW)
 		return error_set(deny->error, -EINVAL,
@@ -480,7 +497,47 @@ static int denials_check(const sl_policy *policy, sl_error *error)
 		                 "net-allow-bind \"*\" to allow all else");
 	if (policy_has(policy, OPTION_PORT_MAP_FD) && !policy_has(policy, OPTION_PORT_REMAP))
 		return error_set(error, -EINVAL, "port-map-fd tells what port-remap does, and there is none");
+	if (policy_has(policy, OPTION_ENV_PASS) && !policy_has(policy, OPTION_CLEAN_ENV))
+		return error_set(error, -EINVAL,
+		                 "env-pass keeps what clean-env drops, and there is none: all is passed");
 	return 0;
+}
+
+/* What only a program that is yet to start can have. */
+static bool needs_start(const sl_policy *policy, enum option_id option)
+{
+	static const enum option_id keys[] = {OPTION_NO_RANDOMIZE_MEMORY,
+	                                      OPTION_USER,
+	                                      OPTION_CLEAN_ENV,
+	                                      OPTION_ENV_PASS,
+	                                      OPTION_ENV_SAFE,
+	                                      OPTION_ENV};
+
+	/* Of all processors there is no variable to set. */
+	if (option == OPTION_GPU)
+		return gpu_list(policy) != NULL;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (keys[i] == option)
+			return policy_has(policy, option);
+	return false;
+}
+
+/* Whoever gave three of them wants to hear of three. */
+static int start_check(const sl_policy *policy, enum plan_mode mode, sl_error *error)
+{
+	char keys[160] = "";
+
+	for (size_t option = 0; mode == PLAN_IN_PLACE && option < OPTION_COUNT; option++) {
+		size_t used = strlen(keys);
+
+		if (needs_start(policy, option))
+			snprintf(keys + used, sizeof(keys) - used, "%s%s%s", used > 0 ? ", " : "",
+			         option_rows[option].key,
+			         option == OPTION_GPU ? " with numbers (its variables)" : "");
+	}
+	if (keys[0] == '\0')
+		return 0;
+	return error_set(error, -EINVAL, "only for a command that is started, not in place: %s", keys);
 }
 
 static int plan_fill(struct plan *plan, const sl_policy *policy, const struct plan_net *net,
@@ -489,7 +546,8 @@ static int plan_fill(struct plan *plan, const sl_policy *policy, const struct pl
 	int r;
 
 	plan_limits(plan, policy);
-	if ((r = keep_plan(plan, policy, error)) < 0)
+	if ((r = keep_plan(plan, policy, error)) < 0 ||
+	    (r = child_setup_read(&plan->child, policy, error)) < 0)
 		return r;
 	if ((r = plan_files(plan, policy, net, kernel)) < 0 || (r = plan_network(plan, net, kernel)) < 0 ||
 	    (r = plan_fds(plan, policy)) < 0)
@@ -514,7 +572,8 @@ int plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net
 	int r;
 
 	*plan = (struct plan){.mode = mode};
-	if ((r = kernel_check(kernel, policy, error)) < 0 || (r = denials_check(policy, error)) < 0 ||
+	if ((r = kernel_check(kernel, policy, error)) < 0 || (r = start_check(policy, mode, error)) < 0 ||
+	    (r = denials_check(policy, error)) < 0 ||
 	    (reason != NULL && (r = gate_check(reason, kernel, mode, error)) < 0) ||
 	    (r = nested_check(net, kernel, error)) < 0)
 		return r;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/child.h"
 #include "core/kernel.h"
 #include "core/net_need.h"
 #include "core/policy.h"
@@ -54,6 +55,8 @@ enum plan_condition {
 	WHEN_NAMES = 1 << 14,      /* the supervisor answers for host names */
 	WHEN_PORT_REMAP = 1 << 15,
 	WHEN_UDP_TO_ASK = 1 << 16, /* UDP exists only for asking for names */
+	WHEN_NO_HUGE_PAGES = 1 << 17,
+	WHEN_NO_RANDOMIZE = 1 << 18,
 };
 
 enum { ARG_TESTS_MAX = 3 };
@@ -109,6 +112,8 @@ struct plan {
 	int *denied;            /* malloc'd: numbers refused with EPERM before all else */
 	size_t denied_count;
 
+	struct child_setup child;
+
 	bool limit_file_size;
 	uint64_t max_file_size;
 
@@ -137,6 +142,8 @@ void plan_clear(struct plan *plan);
 
 /* The walls, in words; 0 or -EIO. */
 int plan_print(const struct plan *plan, FILE *out);
+/* Paths are bytes: a control byte must not reach the reader's terminal. */
+void path_print(const char *path, FILE *out);
 /* What the supervisor binds, where it is asked. */
 void binds_print(const struct net_binds *binds, FILE *out);
 
@@ -144,6 +151,12 @@ void binds_print(const struct net_binds *binds, FILE *out);
 	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define FS_DEVICE_ACCESS \
 	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
+
+/* Drivers are spoken to by ioctl(2). */
+#define FS_GPU_ACCESS                                                                                 \
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR | \
+	 LANDLOCK_ACCESS_FS_IOCTL_DEV)
+#define FS_LOOK_ACCESS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 
 /* Not MAKE_CHAR and MAKE_BLOCK: a root program would make the disk's device node where it may write, and
  * open it there. */

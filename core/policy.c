@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/child.h"
+#include "core/environment.h"
 #include "core/error.h"
 #include "core/fd.h"
+#include "core/gpu.h"
 #include "core/parse.h"
 #include "core/syscalls.h"
 #include "core/unix_need.h"
@@ -227,17 +230,38 @@ static int value_check(const struct option_row *row, const char *value, const st
 		return groups_check(row, value, error);
 	case OPTION_LACKS:
 		return lacks_check(row, value, error);
+	case OPTION_NUMBER:
+	case OPTION_LIMITS:
+	case OPTION_CORES:
+	case OPTION_MODE:
+	case OPTION_IDS:
+		return child_check(row, value, error);
+	case OPTION_SETTINGS:
+		return environment_check_setting(row->key, value, error);
+	case OPTION_NAMES:
+		return environment_check_pattern(row->key, value, error);
+	case OPTION_DEVICES:
+		return gpu_check(row->key, value, error);
 	case OPTION_FLAG:
 	case OPTION_PATHS:
+	case OPTION_PATH:
 		return 0;
 	}
 	return error_set(error, -EINVAL, "%s: no check for this kind of option", row->key);
 }
 
-static bool row_is_scalar(const struct option_row *row)
+bool option_is_scalar(const struct option_row *row)
 {
-	return row->kind == OPTION_FLAG || row->kind == OPTION_SIZE || row->kind == OPTION_PROXY ||
-	       row->kind == OPTION_FD || row->kind == OPTION_DURATION;
+	static const enum option_kind scalars[] = {
+		OPTION_FLAG, OPTION_SIZE,  OPTION_PROXY, OPTION_FD,  OPTION_NUMBER,
+		OPTION_PATH, OPTION_CORES, OPTION_MODE,  OPTION_IDS, OPTION_DEVICES,
+		OPTION_DURATION,
+	};
+
+	for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)
+		if (row->kind == scalars[i])
+			return true;
+	return false;
 }
 
 static int list_append(struct value_list *list, const char *value)
@@ -284,7 +308,8 @@ int policy_set(sl_policy *policy, const char *key, const char *value, const stru
 	if ((r = value_check(row, value, checks, error)) < 0)
 		return r;
 	list = &policy->values[row - option_rows];
-	r = row_is_scalar(row) ? scalar_replace(list, value == NULL ? "" : value) : list_append(list, value);
+	r = option_is_scalar(row) ? scalar_replace(list, value == NULL ? "" : value)
+	                          : list_append(list, value);
 	return r < 0 ? error_errno(error, r, "%s", row->key) : 0;
 }
 

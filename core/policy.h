@@ -31,6 +31,15 @@ enum option_kind {
 	OPTION_FDS,      /* one descriptor number */
 	OPTION_FD,       /* likewise, one value */
 	OPTION_LACKS,    /* comma list of protections that a kernel may lack */
+	OPTION_NUMBER,   /* one value of 1 or more */
+	OPTION_PATH,     /* one value, bytes, not empty */
+	OPTION_LIMITS,   /* core/child.h */
+	OPTION_CORES,    /* core/child.h; one value */
+	OPTION_MODE,     /* octal; one value */
+	OPTION_IDS,      /* UID:GID; one value */
+	OPTION_SETTINGS, /* NAME=VALUE */
+	OPTION_NAMES,    /* patterns of variables */
+	OPTION_DEVICES,  /* core/gpu.h; one value */
 };
 
 struct option_row {
@@ -77,6 +86,9 @@ bool policy_degrades(const sl_policy *policy, const char *protection);
 
 /* A value of net-proxy-only. *binds is a part of `value`, or NULL. -EINVAL. */
 int proxy_parse(const char *value, uint16_t *port, const char **binds);
+
+/* Has it at most one value, of which the last wins? */
+bool option_is_scalar(const struct option_row *row);
 
 /* The row of a key or an older spelling, or NULL. */
 const struct option_row *option_find(const char *key);

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -286,6 +287,16 @@ static const struct arg_rule prctl_rules[] = {
 	{{IS(0, PR_SET_MM)}, 1, REFUSE(EPERM), "PR_SET_MM"},
 	{{IS(0, PRCTL_PTRACER)}, 1, REFUSE(EPERM), "PR_SET_PTRACER"},
 	{{IS(0, 62)}, 1, REFUSE(EPERM), "PR_SCHED_CORE"},
+	{{IS(0, PR_SET_THP_DISABLE), IS(1, 0)},
+         2,
+         REFUSE(EPERM),
+         "no-huge-pages stays as it is",
+         WHEN_NO_HUGE_PAGES},
+	{{IS(0, PR_SET_THP_DISABLE), IS_NOT(2, 0)},
+         2,
+         REFUSE(EPERM),
+         "PR_THP_DISABLE_EXCEPT_ADVISED",
+         WHEN_NO_HUGE_PAGES},
 };
 
 /* Foreign limits: RLIMIT_CPU on the supervisor kills it. And root could raise its own limit again. */
@@ -353,9 +364,12 @@ static const struct arg_rule ioctl_rules[] = {
 };
 
 static const struct arg_rule personality_rules[] = {
-	{{IS(0, 0)}, 1, ALLOW, "PER_LINUX"},     {{IS(0, 8)}, 1, ALLOW, "PER_LINUX32"},
-	{{IS(0, 0x20000)}, 1, ALLOW, "UNAME26"}, {{IS(0, 0x20008)}, 1, ALLOW, "UNAME26 | PER_LINUX32"},
+	{{IS(0, 0)}, 1, ALLOW, "PER_LINUX"},
+	{{IS(0, 8)}, 1, ALLOW, "PER_LINUX32"},
+	{{IS(0, 0x20000)}, 1, ALLOW, "UNAME26"},
+	{{IS(0, 0x20008)}, 1, ALLOW, "UNAME26 | PER_LINUX32"},
 	{{IS(0, ALL_BITS)}, 1, ALLOW, "query"},
+	{{IS(0, ADDR_NO_RANDOMIZE)}, 1, ALLOW, "ADDR_NO_RANDOMIZE: as it is", WHEN_NO_RANDOMIZE},
 };
 
 /* Landlock does not judge chmod; a set-id bit on a file of this user would outlive the sandbox. */

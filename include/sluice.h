@@ -55,27 +55,29 @@ SL_EXPORT int sl_policy_explain(const sl_policy *policy, FILE *out, sl_error *er
 /* Lock the calling process in, for good: landlock(7), seccomp(2). Pid, parent, children, descriptors,
  * signal mask and dispositions, environment and stdio stay as they are. no_new_privs is set, a privileged
  * process loses the capabilities that lead around the walls (the README lists what it keeps), and
- * max-file-size lowers RLIMIT_FSIZE. Children that run already are not confined; those made later are.
+ * max-file-size lowers RLIMIT_FSIZE; cwd, umask, cpu-cores, no-huge-pages, no-coredump, max-open-files and rlimit
+ * change what they name. Children that run already are not confined; those made later are.
  *
  * A policy that the kernel cannot enforce alone needs a supervisor: one more process, in a session of its own,
  * which wait(2) shows only to who asks for __WALL or __WCLONE, and which ends with the last confined process.
  *
  * May be called again to narrow further, as long as the second policy needs no supervisor.
  *
- * Nothing is confined, and nothing but no_new_privs may have changed, after these:
- *   -EINVAL     contradictory policy; the message says which keys
+ * Nothing is confined, and nothing but no_new_privs, and what cwd, umask, cpu-cores and no-huge-pages name, may have
+ * changed, after these:
+ *   -EINVAL     contradictory policy, or keys that only a command can have that is started; the message says which
  *   -E2BIG      more names in deny-syscall than the filter takes
  *   -ENOENT, -EACCES, -ELOOP, -EXDEV, ...  a path that cannot be opened, or that a symbolic link below an
  *               fs-write directory would choose; the message names it
  *   -ENOTSUP    this kernel lacks a protection that is wanted; the message names both
  *   -EBUSY      a supervisor would be needed in a process that is confined already; TCP rules or binds by port
  *               under a supervisor; or another program supervises this process
- *   -EPERM      the pre-flight found something that voids the walls: other threads that cannot be
- *               confined, a tracer, an io_uring or userfaultfd descriptor, with strict-fds any other
+ *   -EPERM      a hard limit would have to be raised, or the pre-flight found something that voids the walls: other
+ *               threads that cannot be confined, a tracer, an io_uring or userfaultfd descriptor, with strict-fds any other
  *   -ENOMEM, -EMFILE, -EAGAIN, -EIO  resources, /proc
  * A failure whose message begins with "confined, but" leaves the process confined, at least in part, and
  * every supervised call failing: the supervisor died (-ECONNRESET), was silent for ten seconds (-ETIMEDOUT)
- * or cannot reach this process. Treat any failure as a reason to exit. */
+ * or cannot reach this process; or with a limit that was not lowered. Treat any failure as a reason to exit. */
 SL_EXPORT int sl_confine_self(const sl_policy *policy, sl_error *error);
 
 /* A port that another process of this machine had when the sandbox asked for it, under port-remap. */

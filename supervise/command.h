@@ -17,12 +17,16 @@ struct body {
 struct command {
 	char path[PATH_MAX];
 	char *const *argv;
+	char **environment; /* malloc'd */
 	const struct body *body; /* or NULL */
 	int control;             /* the body's number for it */
 };
 
-/* As execvp(3) looks: a name with a slash is a path, else PATH. 0, -ENOENT, -EACCES, -ENAMETOOLONG. */
-int command_find(struct command *command, char *const argv[]);
+/* As execvp(3) looks, in the directory and the environment that the command is to have, as env(1) does: a name with a
+ * slash is a path, else PATH. 0, -ENOENT, -EACCES, -ENAMETOOLONG, -ENOMEM. Where there is no such directory nothing is
+ * looked for, and child_settle() says so. */
+int command_find(struct command *command, const sl_policy *policy, char *const argv[]);
+void command_clear(struct command *command);
 
 /* Returns only on failure, with -errno. A file without a format is given to /bin/sh, as execvp(3) does.
  * Async-signal-safe. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/environment.h"
 #include "core/error.h"
 #include "supervise/prepare.h"
 #include "supervise/supervise.h"
@@ -87,6 +88,8 @@ int explain_policy(const sl_policy *policy, enum plan_mode mode, FILE *out, sl_e
 	}
 	if (r == 0)
 		unix_print(policy, out);
+	if (r == 0 && mode == PLAN_LAUNCH)
+		environment_print(policy, out);
 	if (r == 0 && mode == PLAN_IN_PLACE)
 		open_descriptors_print(out);
 	prepare_clear(&prepared);

@@ -124,7 +124,9 @@ static int confine_supervised(struct prepared *prepared, bool all_threads, sl_er
 		return r;
 	if ((r = prepare_walls(prepared, supervisor.pid, error)) == 0) {
 		walls = (struct walls){&prepared->plan, prepared->ruleset, &prepared->filter, all_threads};
-		r = handover_target(supervisor.control, &walls, prepared->rules.nonce, &confined, &step);
+		if ((r = child_prepare(&prepared->plan.child, &step)) == 0)
+			r = handover_target(supervisor.control, &walls, prepared->rules.nonce, &confined,
+			                    &step);
 		if (r < 0)
 			walls_error(error, r, confined, step);
 	}
@@ -139,14 +141,32 @@ static int confine_alone(struct prepared *prepared, bool all_threads, sl_error *
 {
 	const char *step;
 	struct walls walls;
-	bool raised;
+	bool raised = false;
 	int r;
 
 	if ((r = prepare_walls(prepared, 0, error)) < 0)
 		return r;
 	walls = (struct walls){&prepared->plan, prepared->ruleset, &prepared->filter, all_threads};
-	r = walls_raise(&walls, &raised, &step);
+	if ((r = child_prepare(&prepared->plan.child, &step)) == 0)
+		r = walls_raise(&walls, &raised, &step);
 	return r < 0 ? walls_error(error, r, raised, step) : 0;
+}
+
+static int limits_lower(const struct prepared *prepared, sl_error *error)
+{
+	const char *step = "";
+	int r = child_limit(&prepared->plan.child, &step);
+
+	return r < 0 ? walls_error(error, r, true, step) : 0;
+}
+
+/* The other threads would run on where they did. */
+static int cores_check(const struct plan *plan, unsigned threads, sl_error *error)
+{
+	if (plan->child.cores == NULL || threads == 1)
+		return 0;
+	return error_set(error, -EPERM, "cpu-cores: there are %u threads, and only this one could be bound",
+	                 threads);
 }
 
 /* The app's handlers must not run half way: they would meet a gate that nobody serves yet. */
@@ -160,6 +180,8 @@ static int confine_unsignalled(struct prepared *prepared, bool all_threads, sl_e
 		return error_errno(error, -errno, "sigprocmask");
 	r = prepared->plan.supervised ? confine_supervised(prepared, all_threads, error)
 	                              : confine_alone(prepared, all_threads, error);
+	if (r == 0)
+		r = limits_lower(prepared, error);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	return r;
 }
@@ -173,6 +195,7 @@ int confine_in_place(const sl_policy *policy, sl_error *error)
 	if ((r = prepare_plan(&prepared, policy, PLAN_IN_PLACE, error)) < 0)
 		return r;
 	if ((r = preflight_check(&prepared.plan, &prepared.kernel, &threads, error)) == 0 &&
+	    (r = cores_check(&prepared.plan, threads, error)) == 0 &&
 	    (r = prepare_objects(&prepared, policy, error)) == 0)
 		r = confine_unsignalled(&prepared, threads > 1, error);
 	prepare_clear(&prepared);

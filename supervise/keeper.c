@@ -48,10 +48,13 @@ static int child_confine(const struct keeper_job *job, const char **step)
 {
 	struct walls walls = {&job->prepared->plan, job->prepared->ruleset, &job->prepared->filter, false};
 	bool confined;
+	int r = child_prepare(&walls.plan->child, step);
 
-	if (job->control < 0)
-		return walls_raise(&walls, &confined, step);
-	return handover_target(job->control, &walls, job->prepared->rules.nonce, &confined, step);
+	if (r == 0 && job->control < 0)
+		r = walls_raise(&walls, &confined, step);
+	else if (r == 0)
+		r = handover_target(job->control, &walls, job->prepared->rules.nonce, &confined, step);
+	return r < 0 ? r : child_limit(&walls.plan->child, step);
 }
 
 static void child_signals(const struct keeper_job *job)
@@ -83,6 +86,7 @@ static __attribute__((noreturn)) void body_run(const struct keeper_job *job)
 		keep[count++] = job->stdio->moves[i].target;
 	if (guard_close_except(keep, count) < 0 || fcntl(job->command->control, F_SETFD, FD_CLOEXEC) < 0)
 		_exit(EXIT_SLUICE);
+	environ = job->command->environment;
 	job->command->body->main(job->command->body->context, job->command->control);
 }
 
@@ -386,13 +390,21 @@ static void keeper_tell_started(const struct keeper *keeper)
 	report_both(keeper, &message);
 }
 
-static int pipes_open(struct pipes *pipes)
+/* Out of the way of what the command is given, whose numbers are free as long as this process has not got them. */
+static int pipes_open(struct pipes *pipes, const struct stdio_plan *stdio)
 {
-	int failures[2], go[2];
+	int ends[4], above = stdio == NULL ? 3 : stdio_above(stdio);
 
-	if (pipe2(failures, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0 || pipe2(ends + 2, O_CLOEXEC) < 0)
 		return -errno;
-	*pipes = (struct pipes){failures[0], failures[1], go[0], go[1]};
+	for (int i = 0; i < 4; i++) {
+		int low = ends[i];
+
+		if ((ends[i] = fcntl(low, F_DUPFD_CLOEXEC, above)) < 0)
+			return -errno;
+		close(low);
+	}
+	*pipes = (struct pipes){ends[0], ends[1], ends[2], ends[3]};
 	return 0;
 }
 
@@ -426,7 +438,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	for (size_t i = 0; i < sizeof(job->others) / sizeof(job->others[0]); i++)
 		if (job->others[i] >= 0)
 			close(job->others[i]);
-	if ((r = pipes_open(&pipes)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
+	if ((r = pipes_open(&pipes, job->stdio)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
 	    (keeper.command = process_fork_as(job->command->body != NULL)) < 0) {
 		struct keeper_report failed = {.event = KEEPER_FAILED,
 		                               .failure = {r < 0 ? r : -errno, "starting the command"}};

@@ -41,7 +41,7 @@ enum keeper_reason { REASON_NONE, REASON_KILLED, REASON_TIMEOUT, REASON_MEMORY, 
 /* What the child says of its own end, before exec closes the pipe; with code 0 that it is parked. */
 struct failure {
 	int32_t code;
-	char step[60];
+	char step[252];
 };
 
 struct keeper_report {

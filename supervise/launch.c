@@ -102,7 +102,9 @@ static int launch_alone(struct prepared *prepared, const struct command *command
 	if (prepare_walls(prepared, 0, error) < 0)
 		return EXIT_SLUICE;
 	walls.ruleset = prepared->ruleset;
-	if ((r = walls_raise(&walls, &raised, &step)) < 0) {
+	if ((r = child_prepare(&prepared->plan.child, &step)) < 0 ||
+	    (r = walls_raise(&walls, &raised, &step)) < 0 ||
+	    (r = child_limit(&prepared->plan.child, &step)) < 0) {
 		error_errno(error, r, "%s", step);
 		return EXIT_SLUICE;
 	}
@@ -287,7 +289,7 @@ int launch_run(const sl_policy *policy, char *const argv[], sl_error *error)
 		error_errno(error, r, "/dev/null");
 		return EXIT_SLUICE;
 	}
-	r = command_find(&command, argv);
+	r = command_find(&command, policy, argv);
 
 	if (r < 0)
 		return find_error(r, argv[0], error);
@@ -300,5 +302,6 @@ int launch_run(const sl_policy *policy, char *const argv[], sl_error *error)
 	else
 		r = launch_alone(&prepared, &command, error);
 	prepare_clear(&prepared);
+	command_clear(&command);
 	return r;
 }

@@ -211,6 +211,8 @@ int prepare_walls(struct prepared *prepared, pid_t gate, sl_error *error)
 {
 	int r;
 
+	if ((r = child_settle(&prepared->plan.child, error)) < 0)
+		return r;
 	if (prepared->ruleset < 0 && (r = ruleset_open(prepared, error)) < 0)
 		return r;
 	if ((r = filter_assemble(&prepared->filter, &prepared->plan, gate)) < 0)

@@ -36,7 +36,7 @@ int prepare_objects(struct prepared *prepared, const sl_policy *policy, sl_error
 /* Descriptors that the supervisor keeps: the ruleset, the granted paths', port-map-fd. How many, at most GUARD_KEEP_MAX. */
 size_t prepare_fds(const struct prepared *prepared, int *fds);
 
-/* The ruleset where it is not there yet, and the filter once the supervisor's pid is known (0: there is none). */
+/* What the child does to itself, the ruleset where it is not there yet, and the filter once the supervisor's pid is known (0: there is none). */
 int prepare_walls(struct prepared *prepared, pid_t gate, sl_error *error);
 
 void prepare_clear(struct prepared *prepared);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/environment.h"
 #include "core/error.h"
 #include "core/fd.h"
 #include "supervise/keeper.h"
@@ -418,9 +419,9 @@ static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const sl
 	return sandbox->state == SL_STATE_ENDED ? failure_report(sandbox, error) : 0;
 }
 
-static int program_find(sl_sandbox *sandbox, const char *const argv[], sl_error *error)
+static int program_find(sl_sandbox *sandbox, const sl_policy *policy, const char *const argv[], sl_error *error)
 {
-	int r = command_find(&sandbox->program, (char *const *)argv);
+	int r = command_find(&sandbox->program, policy, (char *const *)argv);
 
 	return r < 0 ? error_errno(error, r, "%.180s", argv[0]) : 0;
 }
@@ -439,7 +440,7 @@ int sl_create(const sl_policy *policy, const char *const argv[], const sl_stdio 
 	*sandbox = NULL;
 	if ((made = sandbox_new()) == NULL)
 		return error_errno(error, -ENOMEM, "sl_create");
-	if ((r = program_find(made, argv, error)) < 0 ||
+	if ((r = program_find(made, policy, argv, error)) < 0 ||
 	    (r = sandbox_create(made, policy, stdio, error)) < 0) {
 		sl_sandbox_free(made);
 		return r;
@@ -457,7 +458,9 @@ int sandbox_create_body(const sl_policy *policy, const struct body *body, const 
 	if (made == NULL)
 		return error_errno(error, -ENOMEM, "the sandbox");
 	made->program.body = body;
-	if ((r = sandbox_create(made, policy, stdio, error)) < 0) {
+	if ((r = environment_build(policy, environ, &made->program.environment)) < 0)
+		error_errno(error, r, "the sandbox's environment");
+	if (r < 0 || (r = sandbox_create(made, policy, stdio, error)) < 0) {
 		sl_sandbox_free(made);
 		return r;
 	}
@@ -496,6 +499,7 @@ void sl_sandbox_free(sl_sandbox *sandbox)
 	fd_close(&sandbox->owner);
 	fd_close(&sandbox->child_pidfd);
 	fd_close(&sandbox->command_pidfd);
+	command_clear(&sandbox->program);
 	free(sandbox);
 }
 
@@ -538,7 +542,7 @@ int sl_sandbox_failure(const sl_sandbox *sandbox, sl_failure *failure)
 	if (!sandbox->failed)
 		return -ENOENT;
 	*failure = (sl_failure){.code = sandbox->failure.code};
-	memcpy(failure->step, sandbox->failure.step, sizeof(sandbox->failure.step));
+	memcpy(failure->step, sandbox->failure.step, strnlen(sandbox->failure.step, sizeof(failure->step) - 1));
 	if (strcmp(failure->step, "exec") == 0)
 		memcpy(failure->path, sandbox->program.path,
 		       strnlen(sandbox->program.path, sizeof(failure->path) - 1));

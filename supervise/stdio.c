@@ -141,6 +141,13 @@ void stdio_close(struct stdio_ends *ends)
 	}
 }
 
+int stdio_above(const struct stdio_plan *plan)
+{
+	int last = plan->count == 0 ? 2 : plan->moves[plan->count - 1].target;
+
+	return last < 2 ? 3 : last + 1;
+}
+
 int stdio_lift(struct stdio_plan *plan, int above)
 {
 	for (size_t i = 0; i < plan->count; i++) {

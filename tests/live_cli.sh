@@ -28,11 +28,17 @@ explain_addresses() {
 	"$SLUICE" explain --fs-system --net-allow 10.0.0.0/8:443 --net-allow 192.0.2.7 --net-allow '[2001:db8::/32]:80,443' \
 		--net-allow :53 --net-deny 10.9.0.0/16 --net-allow icmp://192.0.2.7 --net-allow-bind 8080 --net-allow-unix '*'
 }
+explain_process() {
+	"$SLUICE" explain --cwd /srv/job --umask 27 --user 1234:56 --cpu-cores 0-3,5 --no-huge-pages --no-randomize-memory \
+		--max-open-files 64 --rlimit stack=1M:unlimited --rlimit cpu=10 --no-coredump --gpu 0,2 --clean-env \
+		--env-pass 'PYTHON*' --env-safe --env TOKEN=secret
+}
 
 if [ "${1-}" = --regenerate ]; then
 	set -e
 	explain_nothing >"$golden/explain-nothing.txt"
 	explain_ports >"$golden/explain-ports.txt"
+	explain_process >"$golden/explain-process.txt"
 	explain_addresses >"$golden/explain-addresses.$(capability).txt"
 	# And without that one capability.
 	if [ "$(capability)" = capable ]; then
@@ -271,6 +277,8 @@ explain_nothing >got.txt
 tap_same "explain: an empty policy" "$golden/explain-nothing.txt" got.txt
 explain_ports >got.txt
 tap_same "explain: ports, no supervisor" "$golden/explain-ports.txt" got.txt
+explain_process >got.txt
+tap_same "explain: what a process sets up" "$golden/explain-process.txt" got.txt
 if ! grep -q '^pidfd-thread  *yes' check.txt; then
 	tap_skip "explain: addresses" "this kernel lacks PIDFD_THREAD, so the plan has one rule more"
 elif grep -q '^ptrace-access  *MISSING' check.txt; then

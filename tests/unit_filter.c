@@ -109,7 +109,8 @@ struct world {
 	struct kernel kernel;
 	/* what the keys and the kernel come to, stated anew */
 	bool gate, nested, capable, old, unix_any, tcp_any, bind_some, bind_any, limited, sysv, mq;
-	bool connects; /* the supervisor does */
+	bool small_pages, fixed, cores; /* no-huge-pages, no-randomize-memory, cpu-cores */
+	bool connects;                  /* the supervisor does */
 	bool udp, icmp, sends, binds, interfaces, remap;
 	int denied[3]; /* 0 ends: nobody denies read(2) */
 };
@@ -339,6 +340,8 @@ static uint32_t answer_PRCTL(world_t world, const struct seccomp_data *data)
 	switch (low(data, 0)) {
 	case 4: /* SET_DUMPABLE: off is pretended where the supervisor could not see in any more */
 		return world->gate && !world->capable && low(data, 1) == 0 ? REFUSE(0) : ALLOW;
+	case 41: /* SET_THP_DISABLE: on again, or for some */
+		return world->small_pages && (low(data, 1) == 0 || low(data, 2) != 0) ? REFUSE(EPERM) : ALLOW;
 	case 35:         /* SET_MM */
 	case 62:         /* SCHED_CORE */
 	case 0x59616d61: /* SET_PTRACER */
@@ -386,7 +389,7 @@ static uint32_t answer_IOPRIO_SET(world_t world, const struct seccomp_data *data
 
 static uint32_t answer_SCHED_SETAFFINITY(world_t world, const struct seccomp_data *data)
 {
-	return answer_one(world, true, low(data, 0));
+	return world->cores ? REFUSE(EPERM) : answer_one(world, true, low(data, 0));
 }
 
 static uint32_t answer_SCHED_SETPARAM(world_t world, const struct seccomp_data *data)
@@ -432,8 +435,9 @@ static uint32_t answer_IOCTL(world_t world, const struct seccomp_data *data)
 
 static uint32_t answer_PERSONALITY(world_t world, const struct seccomp_data *data)
 {
-	(void)world;
 	switch (low(data, 0)) {
+	case 0x40000: /* ADDR_NO_RANDOMIZE */
+		return world->fixed ? ALLOW : REFUSE(EPERM);
 	case 0:
 	case 8:
 	case 0x20000:
@@ -617,6 +621,18 @@ static const struct world worlds[] = {
          .connects = true,
          .bind_some = true},
 	{.name = "max-file-size", .keys = POLICY("max-file-size", "1G"), .limited = true},
+	{.name = "a process set up",
+         .keys = POLICY("no-huge-pages", "", "no-randomize-memory", "", "cpu-cores", "0"),
+         .small_pages = true,
+         .fixed = true,
+         .cores = true},
+	{.name = "a process set up, supervised",
+         .keys = POLICY("no-huge-pages", "", "no-randomize-memory", "", "cpu-cores", "0", ADDRESSES),
+         .gate = true,
+         .connects = true,
+         .small_pages = true,
+         .fixed = true,
+         .cores = true},
 	{.name = "denied",
          .keys = POLICY("deny-syscall", "chown,socket", "deny-syscall", "futex_requeue"),
          .denied = {92, 41, 456}},
@@ -901,6 +917,8 @@ static void sweep_prctl(void)
 	edges(0);
 	range(1, 0, 3);
 	edges(1);
+	range(2, 0, 3);
+	edges(2);
 }
 
 static void sweep_limit(unsigned resource)

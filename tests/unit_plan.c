@@ -824,6 +824,192 @@ static void limits_close_the_way_back_up(void **state)
 	plan_clear(&limited);
 }
 
+static void limit_is(const struct plan *plan, enum limit_id id, uint64_t soft, uint64_t hard, bool capped)
+{
+	const struct limit *limit = &plan->child.limits[id];
+
+	assert_true(limit->wanted);
+	assert_int_equal(limit->soft, soft);
+	assert_int_equal(limit->hard, hard);
+	assert_int_equal(limit->capped, capped);
+}
+
+static void limits_are_read_by_name(void **state)
+{
+	const uint64_t none = UINT64_MAX;
+	struct plan plan =
+		plan_plain(POLICY("rlimit", "as=1G", "rlimit", "as=1.5K:2M", "rlimit", "cpu=3:unlimited",
+	                          "rlimit", "nice=20", "rlimit", "stack=unlimited", "max-open-files", "64",
+	                          "no-coredump", "yes", "rlimit", "rttime=1000000"));
+	static const enum limit_id wanted[] = {LIMIT_AS,     LIMIT_CPU,  LIMIT_NICE,  LIMIT_STACK,
+	                                       LIMIT_NOFILE, LIMIT_CORE, LIMIT_RTTIME};
+	size_t found = 0;
+
+	(void)state;
+	limit_is(&plan, LIMIT_AS, 1536, 2 << 20, false);
+	limit_is(&plan, LIMIT_CPU, 3, none, false);
+	limit_is(&plan, LIMIT_NICE, 20, 20, false);
+	limit_is(&plan, LIMIT_STACK, none, none, false);
+	limit_is(&plan, LIMIT_RTTIME, 1000000, 1000000, false);
+	limit_is(&plan, LIMIT_NOFILE, 64, 64, true);
+	limit_is(&plan, LIMIT_CORE, 0, 0, true);
+	for (size_t i = 0; i < LIMIT_COUNT; i++)
+		found += plan.child.limits[i].wanted;
+	assert_int_equal(found, sizeof(wanted) / sizeof(wanted[0]));
+	plan_clear(&plan);
+	/* max-file-size has its own place, in the walls. */
+	plan = plan_plain(POLICY("max-file-size", "1M"));
+	assert_null(child_limit_key(&plan.child));
+	plan_clear(&plan);
+	plan = plan_plain(POLICY());
+	assert_null(child_limit_key(&plan.child));
+	plan_clear(&plan);
+}
+
+static void one_limit_has_one_key(void **state)
+{
+	const struct expectation rows[] = {
+		{"descriptors",
+	         kernel_full,
+	         PLAN_LAUNCH,
+	         POLICY("max-open-files", "9", "rlimit", "nofile=9"),
+	         -EINVAL,
+	         {"max-open-files", "rlimit", "nofile"}},
+		{"core",
+	         kernel_full,
+	         PLAN_IN_PLACE,
+	         POLICY("no-coredump", "", "rlimit", "core=0"),
+	         -EINVAL,
+	         {"no-coredump", "rlimit", "core"}},
+		{"files",
+	         kernel_full,
+	         PLAN_LAUNCH,
+	         POLICY("rlimit", "fsize=1M", "max-file-size", "1M"),
+	         -EINVAL,
+	         {"max-file-size", "rlimit", "fsize"}},
+		{"others",
+	         kernel_full,
+	         PLAN_LAUNCH,
+	         POLICY("rlimit", "as=1M", "max-file-size", "1M"),
+	         0,
+	         {0}},
+		{"denied",
+	         kernel_full,
+	         PLAN_LAUNCH,
+	         POLICY("rlimit", "as=1M", "deny-syscall", "prlimit64"),
+	         -EINVAL,
+	         {"prlimit64", "rlimit"}},
+		{"denied without", kernel_full, PLAN_LAUNCH, POLICY("deny-syscall", "prlimit64"), 0, {0}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect(&rows[i]);
+}
+
+static void what_a_running_program_cannot_have_is_refused_at_once(void **state)
+{
+	const char *const *launch_only = POLICY("user", "1:1", "env", "A=b", "clean-env", "", "env-pass", "X",
+	                                        "env-safe", "", "no-randomize-memory", "", "gpu", "0");
+	const char *const *both =
+		POLICY("cwd", "/", "umask", "022", "cpu-cores", "0", "no-coredump", "", "no-huge-pages", "",
+	               "max-open-files", "9", "rlimit", "as=1G", "gpu", "all");
+	const struct expectation rows[] = {
+		{"in place",
+	         kernel_full,
+	         PLAN_IN_PLACE,
+	         launch_only,
+	         -EINVAL,
+	         {"no-randomize-memory, user, clean-env, env-pass, env-safe, env, gpu"}},
+		{"launched", kernel_full, PLAN_LAUNCH, launch_only, 0, {0}},
+		{"one of them", kernel_full, PLAN_IN_PLACE, POLICY("env", "A=b"), -EINVAL, {"in place: env"}},
+		{"the others, in place", kernel_full, PLAN_IN_PLACE, both, 0, {0}},
+		{"the others, launched", kernel_full, PLAN_LAUNCH, both, 0, {0}},
+		{"env-pass needs clean-env",
+	         kernel_full,
+	         PLAN_LAUNCH,
+	         POLICY("env-pass", "X"),
+	         -EINVAL,
+	         {"env-pass", "clean-env"}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect(&rows[i]);
+}
+
+static void what_is_set_up_before_the_walls_stays(void **state)
+{
+	struct plan bare = plan_plain(POLICY());
+	struct plan plan = plan_plain(POLICY("cpu-cores", "0-1,64,1023", "no-huge-pages", "",
+	                                     "no-randomize-memory", "", "umask", "027", "user", "7:8"));
+
+	(void)state;
+	slot_is_open(&bare, SLOT_SCHED_SETAFFINITY);
+	assert_int_equal(plan.slots[SLOT_SCHED_SETAFFINITY].otherwise.kind, ANSWER_ERRNO);
+	assert_int_equal(plan.slots[SLOT_SCHED_SETAFFINITY].otherwise.error, EPERM);
+	assert_int_equal(plan.slots[SLOT_SCHED_SETAFFINITY].count, 0);
+	assert_int_equal(plan.slots[SLOT_SCHED_SETATTR].otherwise.kind, ANSWER_ALLOW);
+	assert_int_equal(plan.slots[SLOT_PRCTL].count, bare.slots[SLOT_PRCTL].count + 2);
+	assert_int_equal(plan.slots[SLOT_PERSONALITY].count, bare.slots[SLOT_PERSONALITY].count + 1);
+	assert_int_equal(plan.child.core_mask[0], 3);
+	assert_int_equal(plan.child.core_mask[1], 1);
+	assert_true(plan.child.core_mask[15] == 1ul << 63);
+	assert_int_equal(plan.child.mask, 027);
+	assert_true(plan.child.user && plan.child.uid == 7 && plan.child.gid == 8);
+	plan_clear(&bare);
+	plan_clear(&plan);
+}
+
+/* The access of a granted path; 0 when it is not granted. */
+static uint64_t access_of(const char *const keys[], const char *path)
+{
+	struct plan plan;
+	sl_policy *policy = policy_of(keys);
+	uint64_t access = 0;
+
+	assert_int_equal(plan_of(&plan, policy, &kernel_full, PLAN_LAUNCH, NULL), 0);
+	for (size_t i = 0; i < plan.grant_count; i++) {
+		if (strcmp(plan.grants[i].path, path) != 0)
+			continue;
+		assert_true(plan.grants[i].if_exists);
+		access = plan.grants[i].access;
+	}
+	plan_clear(&plan);
+	sl_policy_free(policy);
+	return access;
+}
+
+static void gpu_grants_devices_by_number(void **state)
+{
+	enum { DEVICE = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 15, LOOK = 1 << 2 | 1 << 3 };
+	static const struct {
+		const char *path;
+		uint64_t all, two;
+	} rows[] = {
+		{"/dev/nvidiactl", DEVICE, DEVICE},
+		{"/dev/nvidia-uvm", DEVICE, DEVICE},
+		{"/dev/nvidia-uvm-tools", DEVICE, DEVICE},
+		{"/dev/kfd", DEVICE, DEVICE},
+		{"/dev/dri", DEVICE, 0},
+		{"/dev/nvidia0", DEVICE, DEVICE},
+		{"/dev/nvidia1", DEVICE, 0},
+		{"/dev/nvidia2", DEVICE, 0},
+		{"/dev/nvidia31", DEVICE, DEVICE},
+		{"/proc/driver/nvidia", LOOK, LOOK},
+		{"/sys/bus/pci/devices", LOOK, LOOK},
+		{"/sys/module/nvidia", LOOK, LOOK},
+		{"/dev", 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(access_of(POLICY(), rows[i].path), 0);
+		assert_int_equal(access_of(POLICY("gpu", "all"), rows[i].path), rows[i].all);
+		assert_int_equal(access_of(POLICY("gpu", "31,0"), rows[i].path), rows[i].two);
+	}
+}
+
 static void kept_descriptors_are_sorted_and_unique(void **state)
 {
 	struct plan plan = plan_plain(POLICY("keep-fd", "2147483647", "keep-fd", "9", "keep-fd", "1",
@@ -938,7 +1124,9 @@ static void a_plan_prints_the_same_twice(void **state)
 {
 	const char *const *policies[] = {
 		POLICY(),
-		POLICY("fs-system", "yes", ADDRESSES, "net-allow-bind", "80", "max-file-size", "1K"),
+		POLICY("fs-system", "yes", ADDRESSES, "net-allow-bind", "80", "max-file-size", "1K",
+	               "cpu-cores", "0-3", "user", "1:2", "rlimit", "stack=1M:unlimited", "no-coredump",
+	               "yes"),
 		POLICY("net-allow", "tcp://*", "net-allow-bind", "*", "net-allow-unix", "*", "deny-syscall",
 	               "kill"),
 	};
@@ -1011,6 +1199,11 @@ int main(void)
 		cmocka_unit_test(port_remap_asks_about_ports),
 		cmocka_unit_test(denying_has_a_bound_and_says_so),
 		cmocka_unit_test(limits_close_the_way_back_up),
+		cmocka_unit_test(limits_are_read_by_name),
+		cmocka_unit_test(one_limit_has_one_key),
+		cmocka_unit_test(what_a_running_program_cannot_have_is_refused_at_once),
+		cmocka_unit_test(what_is_set_up_before_the_walls_stays),
+		cmocka_unit_test(gpu_grants_devices_by_number),
 		cmocka_unit_test(kept_descriptors_are_sorted_and_unique),
 		cmocka_unit_test(grants_carry_what_their_key_says),
 		cmocka_unit_test(host_names_hide_the_hosts_file),

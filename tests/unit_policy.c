@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "confine/confine.h"
+#include "core/environment.h"
 #include "core/error.h"
 #include "core/policy.h"
 #include "netpolicy/names.h"
@@ -187,6 +188,24 @@ static void lists_append_and_scalars_are_replaced(void **state)
 	sl_policy_free(policy);
 }
 
+/* What may be given again, and which of two counts. */
+static void keys_of_a_process_are_taken(void **state)
+{
+	sl_policy *policy = policy_of(
+		POLICY("max-open-files", "1", "max-open-files", "64", "rlimit", "as=1.5G:unlimited", "rlimit",
+	               "nofile=unlimited", "rlimit", "cpu=0", "no-coredump", "", "cpu-cores", "1023",
+	               "cpu-cores", "0-3,5,5", "no-huge-pages", "yes", "cwd", "/a", "cwd", "b", "umask",
+	               "0777", "umask", "0", "user", "4294967294:0", "env", "A=", "env", "A=b=c", "env-pass",
+	               "PYTHON*", "env-pass", "*", "gpu", "31,0", "gpu", "all"));
+
+	(void)state;
+	policy_is(policy,
+	          "max-open-files=64\nrlimit=as=1.5G:unlimited\nrlimit=nofile=unlimited\nrlimit=cpu=0\n"
+	          "no-coredump=\ncpu-cores=0-3,5,5\nno-huge-pages=yes\ncwd=b\numask=0\nuser=4294967294:0\n"
+	          "env-pass=PYTHON*\nenv-pass=*\nenv=A=\nenv=A=b=c\ngpu=all\n");
+	sl_policy_free(policy);
+}
+
 static void keys_and_values_are_copied(void **state)
 {
 	sl_policy *policy = sl_policy_new();
@@ -284,6 +303,53 @@ static void a_bad_value_is_named_with_its_key_and_what_was_expected(void **state
 		{"deny-syscall", "poll", -EINVAL, {"deny-syscall", "poll", "cannot be denied"}},
 		{"deny-syscall", "chown,execve", -EINVAL, {"deny-syscall", "execve", "cannot be denied"}},
 		{"allow-syscalls", "", -EINVAL, {"allow-syscalls", "no value", "GROUP"}},
+		{"max-open-files", "0", -ERANGE, {"max-open-files", "\"0\"", "1.."}},
+		{"max-open-files", "-1", -EINVAL, {"max-open-files", "\"-1\"", "number"}},
+		{"max-open-files", "4294967296", -ERANGE, {"max-open-files", "4294967296", "number"}},
+		{"umask", "8", -EINVAL, {"umask", "\"8\"", "octal"}},
+		{"umask", "0x1f", -EINVAL, {"umask", "\"0x1f\"", "octal"}},
+		{"umask", "-1", -EINVAL, {"umask", "\"-1\"", "octal"}},
+		{"umask", "1000", -ERANGE, {"umask", "\"1000\"", "777"}},
+		{"umask", "20000000000000000000022", -ERANGE, {"umask", "777"}},
+		{"umask", NULL, -EINVAL, {"umask", "no value", "OCTAL"}},
+		{"cwd", "", -EINVAL, {"cwd", "no value", "PATH"}},
+		{"user", "1000", -EINVAL, {"user", "\"1000\"", "UID:GID"}},
+		{"user", "1000:", -EINVAL, {"user", "\"1000:\"", "UID:GID"}},
+		{"user", ":1000", -EINVAL, {"user", "\":1000\"", "UID:GID"}},
+		{"user", "root:root", -EINVAL, {"user", "root:root", "UID:GID"}},
+		{"user", "1:2:3", -EINVAL, {"user", "1:2:3", "UID:GID"}},
+		{"user", "-1:0", -EINVAL, {"user", "-1:0", "UID:GID"}},
+		{"user", "4294967295:0", -ERANGE, {"user", "4294967295:0", "UID:GID"}},
+		{"user", "0:4294967296", -ERANGE, {"user", "0:4294967296", "UID:GID"}},
+		{"user", "00000000000000000000:0", -EINVAL, {"user", "UID:GID"}},
+		{"cpu-cores", "", -EINVAL, {"cpu-cores", "no value", "LIST"}},
+		{"cpu-cores", "3-1", -ERANGE, {"cpu-cores", "\"3-1\"", "0-3,5"}},
+		{"cpu-cores", "0,", -EINVAL, {"cpu-cores", "\"0,\"", "0-3,5"}},
+		{"cpu-cores", "-3", -EINVAL, {"cpu-cores", "\"-3\"", "0-3,5"}},
+		{"cpu-cores", "1-2-3", -EINVAL, {"cpu-cores", "1-2-3", "0-3,5"}},
+		{"cpu-cores", "1024", -ERANGE, {"cpu-cores", "1024", "0..1023"}},
+		{"cpu-cores", "0-1024", -ERANGE, {"cpu-cores", "0-1024", "0..1023"}},
+		{"cpu-cores", "00000000", -EINVAL, {"cpu-cores", "00000000", "0..1023"}},
+		{"rlimit", "nofile", -EINVAL, {"rlimit", "nofile", "SOFT[:HARD]"}},
+		{"rlimit", "nofile=", -EINVAL, {"rlimit", "nofile=", "number"}},
+		{"rlimit", "nofile=1K", -EINVAL, {"rlimit", "nofile=1K", "a number"}},
+		{"rlimit", "nofile=5:4", -EINVAL, {"rlimit", "nofile=5:4", "SOFT is above HARD"}},
+		{"rlimit", "nofile=unlimited:4", -EINVAL, {"rlimit", "SOFT is above HARD"}},
+		{"rlimit", "nofile=1:2:3", -EINVAL, {"rlimit", "nofile=1:2:3", "number"}},
+		{"rlimit", "as=lots", -EINVAL, {"rlimit", "as=lots", "size"}},
+		{"rlimit", "as=16777216T", -ERANGE, {"rlimit", "as=16777216T", "size"}},
+		{"rlimit", "files=1", -EINVAL, {"rlimit", "files=1", "sigpending, stack"}},
+		{"rlimit", "NOFILE=1", -EINVAL, {"rlimit", "NOFILE=1", "nofile"}},
+		{"rlimit", "=1", -EINVAL, {"rlimit", "\"=1\"", "NAME"}},
+		{"env", "A", -EINVAL, {"env", "\"A\"", "NAME=VALUE"}},
+		{"env", "=1", -EINVAL, {"env", "\"=1\"", "NAME=VALUE"}},
+		{"env-pass", "A=1", -EINVAL, {"env-pass", "\"A=1\"", "PYTHON*"}},
+		{"clean-env", "1", -EINVAL, {"clean-env", "\"1\"", "yes"}},
+		{"gpu", "", -EINVAL, {"gpu", "no value", "all|N"}},
+		{"gpu", "ALL", -EINVAL, {"gpu", "\"ALL\"", "all"}},
+		{"gpu", "0,all", -EINVAL, {"gpu", "0,all", "numbers"}},
+		{"gpu", "0,1,0", -EINVAL, {"gpu", "0,1,0", "twice"}},
+		{"gpu", "32", -ERANGE, {"gpu", "\"32\"", "0..31"}},
 		{"allow-syscalls", "shmget", -EINVAL, {"allow-syscalls", "shmget", "sysv_ipc, posix_mq"}},
 		{"allow-syscalls", "sysv_ipc,", -EINVAL, {"allow-syscalls", "empty", "sysv_ipc, posix_mq"}},
 	};
@@ -412,8 +478,10 @@ static void null_arguments_are_refused(void **state)
 static void control_bytes_never_reach_a_message(void **state)
 {
 	static const char *const keys[] = {
-		"fs-system",     "net-allow", "net-allow-bind", "deny-syscall", "allow-syscalls",
-		"max-file-size", "keep-fd",   "no-such-key",    "strict-fds",
+		"fs-system",      "net-allow",   "net-allow-bind", "deny-syscall", "allow-syscalls",
+		"max-file-size",  "keep-fd",     "no-such-key",    "strict-fds",   "umask",
+		"user",           "cpu-cores",   "rlimit",         "env",          "gpu",
+		"max-open-files", "no-coredump",
 	};
 	sl_policy *policy = policy_busy();
 
@@ -470,6 +538,11 @@ static const struct {
 	{"deny-syscall", "lchown,kill,tkill"},
 	{"allow-syscalls", "posix_mq,sysv_ipc"},
 	{"max-file-size", "77"},
+	{"cpu-cores", "0-3,5"},
+	{"rlimit", "stack=1M:2M"},
+	{"gpu", "0,2"},
+	{"env", "A=b"},
+	{"cwd", "/"},
 	{"keep-fd", "9"},
 	{"strict-fds", NULL},
 };
@@ -561,6 +634,25 @@ static void planning_survives_every_failed_allocation(void **state)
 	sl_policy_free(policy);
 }
 
+/* Not a variable may be missing because memory was. */
+static void an_environment_is_whole_or_not_there(void **state)
+{
+	char *const inherited[] = {"A=1", "LD_PRELOAD=x", NULL};
+	sl_policy *policy = policy_of(POLICY("env", "B=2", "gpu", "3", "env-safe", ""));
+	char **environment = NULL;
+
+	(void)state;
+	allocations_left = 1;
+	assert_int_equal(environment_build(policy, inherited, &environment), -ENOMEM);
+	allocations_left = 0;
+	assert_null(environment);
+	assert_int_equal(environment_build(policy, inherited, &environment), 0);
+	assert_string_equal(environment[3], "B=2");
+	assert_null(environment[4]);
+	free(environment);
+	sl_policy_free(policy);
+}
+
 static void assembling_survives_every_failed_allocation(void **state)
 {
 	sl_policy *policy = policy_full();
@@ -620,6 +712,8 @@ static const char *const *const network_policies[] = {
                "net-allow-unix", "/no-such-socket", "fs-write", "/tmp", "fs-system", "yes"),
 	POLICY("net-allow-unix", "*", "net-allow", "icmp://192.0.2.1", "net-allow", "icmp://*"),
 	POLICY("net-proxy-only", "3128:80,443,8000-8080"),
+	POLICY("cwd", "/", "cpu-cores", "0", "rlimit", "stack=1M", "rlimit", "nofile=5:6", "no-coredump", "",
+               "umask", "022", "gpu", "all", "fs-system", "yes"),
 	POLICY("port-remap", "yes", "net-allow", "tcp://*", "net-allow-bind", "*"),
 };
 
@@ -681,6 +775,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists_append_and_scalars_are_replaced),
+		cmocka_unit_test(keys_of_a_process_are_taken),
 		cmocka_unit_test(keys_and_values_are_copied),
 		cmocka_unit_test(an_unknown_key_names_the_nearest),
 		cmocka_unit_test(a_bad_value_is_named_with_its_key_and_what_was_expected),
@@ -695,6 +790,7 @@ int main(void)
 		cmocka_unit_test(setting_a_key_survives_every_failed_allocation),
 		cmocka_unit_test(copying_survives_every_failed_allocation),
 		cmocka_unit_test(planning_survives_every_failed_allocation),
+		cmocka_unit_test(an_environment_is_whole_or_not_there),
 		cmocka_unit_test(assembling_survives_every_failed_allocation),
 		cmocka_unit_test(explaining_survives_every_failed_allocation),
 		cmocka_unit_test(preparing_survives_every_failed_allocation),

@@ -1,0 +1,245 @@
+/* Which variables a command gets. Pure: the policy and the caller's environment in, a new one out.
+ *
+ * A variable is what stands before the first '='. The same name twice is two entries, of which getenv(3) finds the first
+ * and some shells the last: what is dropped or set is so in all of them. */
+#include "core/environment.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/gpu.h"
+
+/* What programs need to find their way, and the language of who sits before them. */
+static const char *const minimal[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL",
+                                      "TERM", "LANG", "LC_*", "TZ",      "TMPDIR"};
+
+/* What makes a linker, a shell or an interpreter run or load what its user did not name; and the tokens of a password
+ * manager's command line. */
+static const char *const dangerous[] = {"LD_*",
+                                        "DYLD_*",
+                                        "GCONV_PATH",
+                                        "GLIBC_TUNABLES",
+                                        "BASH_ENV",
+                                        "ENV",
+                                        "CDPATH",
+                                        "GLOBIGNORE",
+                                        "BASH_FUNC_*",
+                                        "PROMPT_COMMAND",
+                                        "IFS",
+                                        "PYTHONSTARTUP",
+                                        "PYTHONPATH",
+                                        "PYTHONHOME",
+                                        "NODE_OPTIONS",
+                                        "NODE_PATH",
+                                        "PERL5OPT",
+                                        "PERL5LIB",
+                                        "PERL5DB",
+                                        "RUBYOPT",
+                                        "RUBYLIB",
+                                        "GEM_PATH",
+                                        "GEM_HOME",
+                                        "JAVA_TOOL_OPTIONS",
+                                        "_JAVA_OPTIONS",
+                                        "JDK_JAVA_OPTIONS",
+                                        "DOTNET_STARTUP_HOOKS",
+                                        "GOFLAGS",
+                                        "OP_SERVICE_ACCOUNT_TOKEN",
+                                        "OP_CONNECT_TOKEN",
+                                        "OP_SESSION_*"};
+
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+int environment_check_setting(const char *key, const char *text, sl_error *error)
+{
+	if (*text == '=' || strchr(text, '=') == NULL)
+		return error_set(error, -EINVAL, "%s: \"%.64s\" given, expected NAME=VALUE", key, text);
+	return 0;
+}
+
+int environment_check_pattern(const char *key, const char *text, sl_error *error)
+{
+	if (strchr(text, '=') != NULL)
+		return error_set(error, -EINVAL,
+		                 "%s: \"%.64s\" given, expected names such as LESS or PYTHON*, without \"=\"",
+		                 key, text);
+	return 0;
+}
+
+static size_t name_size(const char *entry)
+{
+	return strcspn(entry, "=");
+}
+
+/* '*' takes as little as it can; where the rest does not fit, one byte more. */
+static bool pattern_matches(const char *pattern, const char *name, size_t size)
+{
+	const char *star = NULL, *at = name, *end = name + size, *tried = name;
+
+	while (at < end) {
+		if (*pattern == '*') {
+			star = ++pattern;
+			tried = at;
+		} else if (*pattern == '?' || *pattern == *at) {
+			pattern++;
+			at++;
+		} else if (star != NULL) {
+			pattern = star;
+			at = ++tried;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
+
+static bool any_matches(const char *const *patterns, size_t count, const char *name, size_t size)
+{
+	for (size_t i = 0; i < count; i++)
+		if (pattern_matches(patterns[i], name, size))
+			return true;
+	return false;
+}
+
+static bool list_matches(const struct value_list *list, const char *name, size_t size)
+{
+	return any_matches((const char *const *)list->items, list->count, name, size);
+}
+
+static bool same_name(const char *entry, const char *name, size_t size)
+{
+	return strncmp(entry, name, size) == 0 && entry[size] == '=';
+}
+
+/* Does one of the settings from `first` on set it? */
+static bool is_set(const struct value_list *settings, size_t first, const char *name, size_t size)
+{
+	for (size_t i = first; i < settings->count; i++)
+		if (same_name(settings->items[i], name, size))
+			return true;
+	return false;
+}
+
+static bool is_passed(const sl_policy *policy, const char *entry)
+{
+	size_t size = name_size(entry);
+
+	if (is_set(&policy->values[OPTION_ENV], 0, entry, size))
+		return false;
+	if (gpu_list(policy) != NULL && any_matches(gpu_variables, GPU_VARIABLES, entry, size))
+		return false;
+	if (policy_has(policy, OPTION_ENV_SAFE) && any_matches(dangerous, COUNT(dangerous), entry, size))
+		return false;
+	if (!policy_has(policy, OPTION_CLEAN_ENV))
+		return true;
+	/* Without '=' it is no variable, and has no name that could have been asked for. */
+	return entry[size] == '=' && (any_matches(minimal, COUNT(minimal), entry, size) ||
+	                              list_matches(&policy->values[OPTION_ENV_PASS], entry, size));
+}
+
+/* Filled twice: without `entries` it only counts. */
+struct block {
+	char **entries;
+	char *text;
+	size_t count, size;
+};
+
+static void block_add(struct block *block, const char *head, const char *middle, const char *tail)
+{
+	const char *const parts[] = {head, middle, tail};
+
+	if (block->entries != NULL)
+		block->entries[block->count] = block->text + block->size;
+	block->count++;
+	for (size_t i = 0; i < 3; i++) {
+		size_t size = strlen(parts[i]);
+
+		if (block->entries != NULL)
+			memcpy(block->text + block->size, parts[i], size);
+		block->size += size;
+	}
+	if (block->entries != NULL)
+		block->text[block->size] = '\0';
+	block->size++;
+}
+
+static void block_fill(struct block *block, const sl_policy *policy, char *const inherited[])
+{
+	const struct value_list *settings = &policy->values[OPTION_ENV];
+	const char *devices = gpu_list(policy);
+
+	for (size_t i = 0; inherited != NULL && inherited[i] != NULL; i++)
+		if (is_passed(policy, inherited[i]))
+			block_add(block, inherited[i], "", "");
+	for (size_t i = 0; devices != NULL && i < GPU_VARIABLES; i++)
+		if (!is_set(settings, 0, gpu_variables[i], strlen(gpu_variables[i])))
+			block_add(block, gpu_variables[i], "=", devices);
+	for (size_t i = 0; i < settings->count; i++)
+		if (!is_set(settings, i + 1, settings->items[i], name_size(settings->items[i])))
+			block_add(block, settings->items[i], "", "");
+}
+
+int environment_build(const sl_policy *policy, char *const inherited[], char ***environment)
+{
+	struct block block = {.entries = NULL};
+	size_t pointers;
+
+	block_fill(&block, policy, inherited);
+	pointers = (block.count + 1) * sizeof(char *);
+	if ((*environment = calloc(1, pointers + block.size)) == NULL)
+		return -ENOMEM;
+	block = (struct block){.entries = *environment, .text = (char *)*environment + pointers};
+	block_fill(&block, policy, inherited);
+	return 0;
+}
+
+const char *environment_get(char *const environment[], const char *name)
+{
+	size_t size = strlen(name);
+
+	for (; *environment != NULL; environment++)
+		if (same_name(*environment, name, size))
+			return *environment + size + 1;
+	return NULL;
+}
+
+/* Names are bytes: a control byte must not reach the reader's terminal. */
+static void name_print(const char *name, FILE *out)
+{
+	fputc(' ', out);
+	for (size_t i = 0, size = name_size(name); i < size; i++)
+		fputc((unsigned char)name[i] < 0x20 || name[i] == 0x7f ? '?' : name[i], out);
+}
+
+static void names_print(const char *what, const char *const *names, size_t count, FILE *out)
+{
+	if (count == 0)
+		return;
+	fprintf(out, "  %s:", what);
+	for (size_t i = 0; i < count; i++)
+		name_print(names[i], out);
+	fputc('\n', out);
+}
+
+void environment_print(const sl_policy *policy, FILE *out)
+{
+	const struct value_list *passed = &policy->values[OPTION_ENV_PASS],
+				*settings = &policy->values[OPTION_ENV];
+	bool clean = policy_has(policy, OPTION_CLEAN_ENV), safe = policy_has(policy, OPTION_ENV_SAFE);
+
+	if (!clean && !safe && settings->count == 0 && gpu_list(policy) == NULL)
+		return;
+	fprintf(out, "\nenvironment: the caller's%s\n", clean ? "; of that only what is kept" : "");
+	if (clean) {
+		names_print("kept", minimal, COUNT(minimal), out);
+		names_print("kept, env-pass", (const char *const *)passed->items, passed->count, out);
+	}
+	if (safe)
+		names_print("dropped, env-safe", dangerous, COUNT(dangerous), out);
+	if (gpu_list(policy) != NULL)
+		names_print("set, gpu", gpu_variables, GPU_VARIABLES, out);
+	names_print("set, env", (const char *const *)settings->items, settings->count, out);
+}
