@@ -104,21 +104,30 @@ static int flow_start(struct flow *flow, sl_error *error)
 	return 0;
 }
 
+/* Who is killed takes his neighbours with him, by end of file or SIGPIPE: that too is for lack of time. */
+static void flow_stop(struct flow *flow)
+{
+	for (size_t i = 0; i < flow->count; i++)
+		flow->parts[i].late = sl_wait(flow->parts[i].sandbox, 0, NULL, NULL) == -ETIMEDOUT;
+	flow_kill(flow);
+}
+
 /* Each ends by itself, or all by our hand. */
-static int flow_wait(struct flow *flow, bool *over, int64_t end, sl_error *error)
+static int flow_wait(struct flow *flow, bool over, int64_t end, sl_error *error)
 {
 	for (size_t i = 0; i < flow->count; i++) {
-		sl_status *status = &flow->parts[i].stage->status;
-		int r = sl_wait(flow->parts[i].sandbox, *over ? -1 : deadline_left(end), status, error);
+		struct part *part = &flow->parts[i];
+		sl_status *status = &part->stage->status;
+		int r = sl_wait(part->sandbox, over ? -1 : deadline_left(end), status, error);
 
 		if (r == -ETIMEDOUT) {
-			*over = true;
-			flow_kill(flow);
-			r = sl_wait(flow->parts[i].sandbox, -1, status, error);
+			over = true;
+			flow_stop(flow);
+			r = sl_wait(part->sandbox, -1, status, error);
 		}
 		if (r < 0)
 			return r;
-		if (*over && status->reason == SL_REASON_KILLED)
+		if (part->late)
 			status->reason = SL_REASON_TIMEOUT;
 	}
 	return 0;
@@ -135,7 +144,7 @@ static int flow_serve(struct flow *flow, bool *over, int64_t end)
 	if (r != -ETIMEDOUT)
 		return r;
 	*over = true;
-	flow_kill(flow);
+	flow_stop(flow);
 	return streams_serve(&flow->streams, flow->result, -1);
 }
 
@@ -153,7 +162,7 @@ int flow_run(struct flow *flow, int timeout_ms, sl_error *error)
 		flow->streams.fds[i] = sl_sandbox_stream(last, i);
 	if ((r = flow_serve(flow, &over, end)) < 0)
 		return error_errno(error, r, "%s: keeping the output", flow->name);
-	if ((r = flow_wait(flow, &over, end, error)) < 0)
+	if ((r = flow_wait(flow, over, end, error)) < 0)
 		return r;
 	if (flow->result != NULL)
 		flow->result->status = flow->parts[flow->count - 1].stage->status;

@@ -3,6 +3,7 @@
 #ifndef SL_SUPERVISE_FLOW_H
 #define SL_SUPERVISE_FLOW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "supervise/capture.h"
@@ -10,6 +11,7 @@
 struct part {
 	sl_stage *stage;
 	sl_sandbox *sandbox;
+	bool late; /* it ran when the time was over */
 };
 
 /* The last part is the one whose outputs are the result. */

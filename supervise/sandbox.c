@@ -419,7 +419,8 @@ static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const sl
 	return sandbox->state == SL_STATE_ENDED ? failure_report(sandbox, error) : 0;
 }
 
-static int program_find(sl_sandbox *sandbox, const sl_policy *policy, const char *const argv[], sl_error *error)
+static int program_find(sl_sandbox *sandbox, const sl_policy *policy, const char *const argv[],
+                        sl_error *error)
 {
 	int r = command_find(&sandbox->program, policy, (char *const *)argv);
 
@@ -542,7 +543,8 @@ int sl_sandbox_failure(const sl_sandbox *sandbox, sl_failure *failure)
 	if (!sandbox->failed)
 		return -ENOENT;
 	*failure = (sl_failure){.code = sandbox->failure.code};
-	memcpy(failure->step, sandbox->failure.step, strnlen(sandbox->failure.step, sizeof(failure->step) - 1));
+	memcpy(failure->step, sandbox->failure.step,
+	       strnlen(sandbox->failure.step, sizeof(failure->step) - 1));
 	if (strcmp(failure->step, "exec") == 0)
 		memcpy(failure->path, sandbox->program.path,
 		       strnlen(sandbox->program.path, sizeof(failure->path) - 1));

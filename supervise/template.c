@@ -14,7 +14,7 @@
 #include "supervise/capture.h"
 #include "supervise/sandbox.h"
 
-enum { DYING_MS = 10000 };
+enum { DYING_MS = 2000 };
 
 /* No control buffer: descriptors that come along are dropped by the kernel. */
 int template_hear(int control, struct template_report *report, int flags)
