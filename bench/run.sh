@@ -32,6 +32,7 @@ run bench_connect || failed=1
 run bench_send || failed=1
 run bench_syscall || failed=1
 run bench_spawn "$B/sluice" || failed=1
+timeout -k 5 300 "$B/bench/bench_clones" || failed=1
 run bench_confine || failed=1
 run bench_table | table_rows || failed=1
 timeout -k 5 90 ./bench/bench_servers.sh "$B/sluice" || failed=1

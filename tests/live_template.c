@@ -29,7 +29,7 @@ static int made_by_init;
 
 /* Shared with all that is forked: what goes on inside is seen here. */
 static struct {
-	atomic_int ticks, daemon, ready;
+	atomic_int ticks, daemon, ready, told;
 } * shared;
 
 static void works(int r)
@@ -778,6 +778,7 @@ static int lies_set_about(void *context)
 		while (atomic_load(&shared->ready) == 0)
 			usleep(1000);
 		lie(control);
+		atomic_store(&shared->told, 1);
 		pause();
 	}
 	return 0;
@@ -787,7 +788,8 @@ static int work_waits(void *context, unsigned index)
 {
 	(void)context, (void)index;
 	atomic_store(&shared->ready, 1);
-	usleep(300000);
+	for (double end = seconds_now() + 20; atomic_load(&shared->told) == 0 && seconds_now() < end;)
+		usleep(1000);
 	return 0;
 }
 
@@ -811,6 +813,7 @@ static void test_a_template_that_lies_fails_its_own_call_alone(void **state)
 		sl_template *template;
 
 		atomic_store(&shared->ready, 0);
+		atomic_store(&shared->told, 0);
 		template = template_of(ALONE, lies_set_about, work_waits, &lie);
 		assert_int_equal(sl_template_fork(template, 3, 0, lies[i].timeout_ms, clones, &error),
 		                 lies[i].r);
