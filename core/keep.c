@@ -9,18 +9,23 @@
 
 static const enum option_id kept_options[] = {OPTION_TIMEOUT, OPTION_DIE_WITH_PARENT};
 
-/* All of them: whoever has to drop three wants to hear of three. */
+size_t keep_list(const sl_policy *policy, char *keys, size_t room)
+{
+	size_t used = 0;
+
+	keys[0] = '\0';
+	for (size_t i = 0; i < sizeof(kept_options) / sizeof(kept_options[0]); i++)
+		if (policy_has(policy, kept_options[i]) && used < room)
+			used += (size_t)snprintf(keys + used, room - used, "%s%s", used > 0 ? ", " : "",
+			                         option_rows[kept_options[i]].key);
+	return used;
+}
+
 static int place_refuse(const sl_policy *policy, sl_error *error)
 {
-	char keys[160] = "";
+	char keys[200];
 
-	for (size_t i = 0; i < sizeof(kept_options) / sizeof(kept_options[0]); i++) {
-		size_t used = strlen(keys);
-
-		if (policy_has(policy, kept_options[i]))
-			snprintf(keys + used, sizeof(keys) - used, "%s%s", used > 0 ? ", " : "",
-			         option_rows[kept_options[i]].key);
-	}
+	keep_list(policy, keys, sizeof(keys));
 	return error_set(error, -EINVAL, "%s: only where a command is started, not in place", keys);
 }
 

@@ -110,25 +110,92 @@ static bool binds_are_judged(const struct plan_net *net, const struct kernel *ke
 	       (!tcp_any && tcp_is_judged(net, kernel, tcp_some || net->interfaces));
 }
 
+static bool tcp_has_parts(const struct plan_net *net, const struct kernel *kernel)
+{
+	(void)kernel;
+	return net->out->extent[NET_TCP] == NET_PARTS && !net->out->names;
+}
+
+static bool icmp_has_parts(const struct plan_net *net, const struct kernel *kernel)
+{
+	(void)kernel;
+	return net->out->extent[NET_ICMP] == NET_PARTS;
+}
+
+static bool names_exist(const struct plan_net *net, const struct kernel *kernel)
+{
+	(void)kernel;
+	return net->out->names;
+}
+
+static bool ports_move(const struct plan_net *net, const struct kernel *kernel)
+{
+	(void)kernel;
+	return net->port_remap;
+}
+
+static bool udp_asks(const struct plan_net *net, const struct kernel *kernel)
+{
+	(void)kernel;
+	return udp_is_judged(net) && net->out->extent[NET_UDP] != NET_NOTHING;
+}
+
+static bool unix_has_paths(const struct plan_net *net, const struct kernel *kernel)
+{
+	(void)kernel;
+	return net->unix_sockets.named;
+}
+
+static bool udp_binds_ask(const struct plan_net *net, const struct kernel *kernel)
+{
+	return udp_exists(net) && !net->port_remap && !net->unix_sockets.named &&
+	       binds_are_judged(net, kernel);
+}
+
+static bool ports_lack_landlock(const struct plan_net *net, const struct kernel *kernel)
+{
+	return kernel->landlock_abi < SL_ABI_NET &&
+	       (connects_are_judged(net, kernel) || binds_are_judged(net, kernel));
+}
+
+/* What the kernel cannot decide alone. */
+static const struct {
+	bool (*asks)(const struct plan_net *net, const struct kernel *kernel);
+	const char *what;
+} supervisions[] = {
+	{names_exist, "net-allow with host names"},
+	{tcp_has_parts, "net-allow with addresses"},
+	{ports_move, "port-remap"},
+	{udp_asks, "net-allow for UDP"},
+	{icmp_has_parts, "net-allow for ICMP with addresses"},
+	{unix_has_paths, "net-allow-unix with paths"},
+	{udp_binds_ask, "net-allow-bind for UDP"},
+	{ports_lack_landlock, "TCP by port on a kernel whose Landlock has no ports"},
+};
+enum { SUPERVISIONS = sizeof(supervisions) / sizeof(supervisions[0]) };
+
 const char *plan_supervision(const struct plan_net *net, const struct kernel *kernel)
 {
-	if (net->out->names)
-		return "net-allow with host names";
-	if (net->out->extent[NET_TCP] == NET_PARTS)
-		return "net-allow with addresses";
-	if (net->port_remap)
-		return "port-remap";
-	if (udp_is_judged(net))
-		return "net-allow for UDP";
-	if (net->out->extent[NET_ICMP] == NET_PARTS)
-		return "net-allow for ICMP with addresses";
-	if (net->unix_sockets.named)
-		return "net-allow-unix with paths";
-	if (connects_are_judged(net, kernel))
-		return "TCP by port on a kernel whose Landlock has no ports";
-	if (udp_exists(net) && binds_are_judged(net, kernel))
-		return "net-allow-bind for UDP";
-	return binds_are_judged(net, kernel) ? "TCP by port on a kernel whose Landlock has no ports" : NULL;
+	for (size_t i = 0; i < SUPERVISIONS; i++)
+		if (supervisions[i].asks(net, kernel))
+			return supervisions[i].what;
+	return NULL;
+}
+
+/* All of them in one message: whoever has to drop three wants to hear of three. */
+static int alone_check(const sl_policy *policy, const struct plan_net *net, const struct kernel *kernel,
+                       sl_error *error)
+{
+	char what[200];
+	size_t used = keep_list(policy, what, sizeof(what));
+
+	for (size_t i = 0; i < SUPERVISIONS; i++)
+		if (supervisions[i].asks(net, kernel) && used < sizeof(what))
+			used += (size_t)snprintf(what + used, sizeof(what) - used, "%s%s",
+			                         used > 0 ? ", " : "", supervisions[i].what);
+	if (used == 0)
+		return 0;
+	return error_set(error, -EINVAL, "no-supervisor is incompatible with: %s", what);
 }
 
 /* A second listener: the kernel gives a task one, and our own filter refuses to hear of another. */
@@ -572,6 +639,8 @@ int plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net
 	int r;
 
 	*plan = (struct plan){.mode = mode};
+	if (policy_has(policy, OPTION_NO_SUPERVISOR) && (r = alone_check(policy, net, kernel, error)) < 0)
+		return r;
 	if ((r = kernel_check(kernel, policy, error)) < 0 || (r = start_check(policy, mode, error)) < 0 ||
 	    (r = denials_check(policy, error)) < 0 ||
 	    (reason != NULL && (r = gate_check(reason, kernel, mode, error)) < 0) ||

@@ -146,12 +146,17 @@ static struct slot *slot_find(struct batch *batch, uint32_t index)
 	return NULL;
 }
 
+static bool report_is_one(const struct template_report *report)
+{
+	return report->event == TEMPLATE_ENDED || (report->event == TEMPLATE_REFUSED && report->value < 0);
+}
+
 static int report_take(struct batch *batch, const struct template_report *report)
 {
 	struct slot *slot = slot_find(batch, report->index);
 	sl_clone *clone;
 
-	if (slot == NULL || (report->event != TEMPLATE_ENDED && report->event != TEMPLATE_REFUSED))
+	if (slot == NULL || !report_is_one(report))
 		return -EPROTO;
 	clone = &batch->clones[slot->index];
 	clone->pid = report->pid;
@@ -159,7 +164,7 @@ static int report_take(struct batch *batch, const struct template_report *report
 		clone->status = (sl_status){.reason = SL_REASON_NONE};
 		status_of_wait(&clone->status, report->value);
 	} else {
-		clone->failure = report->value < 0 ? report->value : -EPROTO;
+		clone->failure = report->value;
 	}
 	slot->index = NOBODY;
 	batch->running--;

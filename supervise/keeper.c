@@ -67,11 +67,13 @@ static void child_signals(const struct keeper_job *job)
 	sigprocmask(SIG_SETMASK, &job->mask, NULL);
 }
 
-static void child_park(const struct pipes *pipes)
+/* The keeper gives the word when it is ready itself, and of a parked command when the owner does. */
+static void child_await(const struct keeper_job *job, const struct pipes *pipes)
 {
 	char byte;
 
-	child_say(pipes, 0, "parked");
+	if (job->parked)
+		child_say(pipes, 0, "parked");
 	if (fd_read_all(pipes->go_out, &byte, 1) < 0)
 		_exit(EXIT_SLUICE);
 }
@@ -107,8 +109,7 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 	step = "descriptors";
 	if ((job->stdio != NULL && (r = stdio_settle(job->stdio)) < 0) || (r = child_confine(job, &step)) < 0)
 		child_fail(pipes, r, step);
-	if (job->parked)
-		child_park(pipes);
+	child_await(job, pipes);
 	child_signals(job);
 	if (job->command->body != NULL)
 		body_run(job);
@@ -147,6 +148,14 @@ static void report_supervisor(const struct keeper *keeper, enum keeper_event eve
 	struct keeper_report message = {.event = (int32_t)event, .value = value};
 
 	report_send(keeper->reports, &message);
+}
+
+static void report_failed(const struct keeper *keeper, int code, const char *step)
+{
+	struct keeper_report message = {.event = KEEPER_FAILED, .failure = {.code = code}};
+
+	strncpy(message.failure.step, step, sizeof(message.failure.step) - 1);
+	report_both(keeper, &message);
 }
 
 static void report_done(const struct keeper *keeper, int value)
@@ -196,6 +205,9 @@ static int supervisor_hold(struct keeper *keeper)
 	struct pollfd answered = {.fd = keeper->reports, .events = POLLIN};
 	char byte;
 
+	/* An answer that came too late the last time. */
+	while (poll(&answered, 1, 0) > 0 && fd_read_all(keeper->reports, &byte, 1) == 0)
+		;
 	report_supervisor(keeper, KEEPER_HELD, 0);
 	if (poll(&answered, 1, HOLD_MS) <= 0)
 		return -ETIMEDOUT;
@@ -221,24 +233,30 @@ static int tree_resume(struct keeper *keeper)
 	return 0;
 }
 
+/* Frozen from the question on: a supervisor that answers too late is told to go on all the same. */
 static int tree_freeze(struct keeper *keeper)
 {
-	int r = supervisor_hold(keeper);
+	int r;
 
-	keeper->frozen = r == 0;
-	if (r == 0)
+	keeper->frozen = true;
+	if ((r = supervisor_hold(keeper)) == 0)
 		r = tree_pause(keeper);
 	if (r < 0)
 		tree_resume(keeper);
 	return r;
 }
 
+static int command_release(struct keeper *keeper)
+{
+	keeper->parked = false;
+	return fd_write_all(keeper->go, "", 1);
+}
+
 static int order_carry_out(struct keeper *keeper, const struct keeper_order *order)
 {
 	switch ((enum keeper_order_kind)order->order) {
 	case ORDER_START:
-		keeper->parked = false;
-		return fd_write_all(keeper->go, "", 1);
+		return command_release(keeper);
 	case ORDER_PAUSE:
 		return tree_pause(keeper);
 	case ORDER_FREEZE:
@@ -379,15 +397,18 @@ static int keeper_settle(struct keeper *keeper)
 	return tree_open(&keeper->tree, keeper->proc);
 }
 
-/* The owner's view of it begins with a pidfd: a number could be another's by the time it is looked up. */
-static void keeper_tell_started(const struct keeper *keeper)
+/* With a pidfd: a number could be another's by the time it is looked up. */
+static int keeper_tell_started(const struct keeper *keeper)
 {
 	struct keeper_report message = {.event = KEEPER_STARTED, .value = keeper->command};
-	cleanup_fd int pidfd = -1;
+	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, keeper->command, 0);
+	int r;
 
-	if (keeper->owner >= 0 && (pidfd = (int)syscall(SYS_pidfd_open, keeper->command, 0)) >= 0)
-		fd_send(keeper->owner, pidfd);
+	if (pidfd < 0)
+		return -errno;
 	report_both(keeper, &message);
+	r = fd_send(keeper->reports, pidfd);
+	return r < 0 || keeper->owner < 0 ? r : fd_send(keeper->owner, pidfd);
 }
 
 /* Out of the way of what the command is given, whose numbers are free as long as this process has not got them. */
@@ -430,7 +451,7 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
 	struct keeper keeper = {
-		.reports = job->reports, .owner = job->owner, .app = job->app, .parked = job->parked};
+		.reports = job->reports, .owner = job->owner, .app = job->app, .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;
 	int r;
@@ -440,10 +461,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 			close(job->others[i]);
 	if ((r = pipes_open(&pipes, job->stdio)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
 	    (keeper.command = process_fork_as(job->command->body != NULL)) < 0) {
-		struct keeper_report failed = {.event = KEEPER_FAILED,
-		                               .failure = {r < 0 ? r : -errno, "starting the command"}};
-
-		report_both(&keeper, &failed);
+		report_failed(&keeper, r < 0 ? r : -errno, "starting the command");
 		_exit(1);
 	}
 	if (keeper.command == 0)
@@ -451,9 +469,12 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	keeper.failures = pipes.failures_out;
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;
-	keeper_tell_started(&keeper);
-	if (keeper_settle(&keeper) == 0 && guard_lock(&job->prepared->guard) == 0)
+	if ((r = keeper_tell_started(&keeper)) == 0 && (r = keeper_settle(&keeper)) == 0 &&
+	    (r = guard_lock(&job->prepared->guard)) == 0 &&
+	    (job->parked || (r = command_release(&keeper)) == 0))
 		keeper_loop(&keeper);
+	else
+		report_failed(&keeper, r, "/proc/PID/task/TID/children");
 	keeper_end(&keeper);
 }
 

@@ -23,7 +23,7 @@
 
 /* Who is told: the supervisor (s), the owner (o). */
 enum keeper_event {
-	KEEPER_STARTED, /* s, o: value is the command's pid. To the owner a pidfd of it comes first: fd_send() */
+	KEEPER_STARTED, /* s, o: value is the command's pid; a pidfd of it follows: fd_send() */
 	KEEPER_PARKED,  /* o: the walls are up, and it waits for ORDER_START */
 	KEEPER_EXECED,  /* s, o: the command runs */
 	KEEPER_FAILED,  /* s, o: it never will; `failure` says why, and ENDED follows */

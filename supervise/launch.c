@@ -32,6 +32,7 @@
 struct launch {
 	struct session session;
 	int signals;
+	bool continued; /* by us, already: SIGCONT woke us, and waits in `signals` */
 	struct ev_io signals_ready;
 };
 
@@ -120,10 +121,14 @@ static void command_signal(struct session *session, int signal)
  * SIGSTOP is between processes, and where it has gone on already the tree must not lose its supervisor. */
 static void command_stopped(struct session *session, int signal)
 {
+	struct launch *launch = (struct launch *)((char *)session - offsetof(struct launch, session));
+
 	if (signal == SIGSTOP || !target_is_stopped(&session->gate, session->command))
 		return;
 	kill(getpid(), SIGSTOP);
-	command_signal(session, SIGCONT);
+	launch->continued = true;
+	if (target_is_stopped(&session->gate, session->command))
+		command_signal(session, SIGCONT);
 }
 
 static void signals_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
@@ -132,10 +137,14 @@ static void signals_ready(struct ev_loop *loop, struct ev_io *watcher, int event
 	struct signalfd_siginfo info;
 
 	(void)loop, (void)events;
-	while (read(launch->signals, &info, sizeof(info)) == sizeof(info))
-		if (info.ssi_code <= 0)
+	while (read(launch->signals, &info, sizeof(info)) == sizeof(info)) {
+		bool again = info.ssi_signo == SIGCONT && launch->continued;
+
+		launch->continued &= !again;
+		if (info.ssi_code <= 0 && !again)
 			command_signal(&launch->session,
 			               (int)info.ssi_signo); /* a person's; the terminal's reach it alone */
+	}
 }
 
 static int signals_open(struct launch *launch)

@@ -29,6 +29,7 @@ struct sl_sandbox {
 	struct stdio_ends ends;
 	struct command program;
 	bool failed, parked, done;
+	bool settled; /* it was parked, or executed */
 	int done_value;
 	struct failure failure;
 	sl_status status;
@@ -127,9 +128,10 @@ static void report_take(sl_sandbox *sandbox, const struct keeper_report *report)
 		sandbox->command = report->value;
 		return;
 	case KEEPER_PARKED:
-		sandbox->parked = true;
+		sandbox->parked = sandbox->settled = true;
 		return;
 	case KEEPER_EXECED:
+		sandbox->settled = true;
 		event_take(sandbox, EVENT_EXECED, report);
 		return;
 	case KEEPER_FAILED:
@@ -368,7 +370,10 @@ static int sandbox_stdio(sl_sandbox *sandbox, const struct prepared *prepared, c
 static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl_policy *policy,
                         const sl_stdio *stdio, sl_error *error)
 {
-	struct standin standin = {.prepared = prepared, .command = &sandbox->program, .app = getpid()};
+	struct standin standin = {.prepared = prepared,
+	                          .command = &sandbox->program,
+	                          .app = getpid(),
+	                          .parked = sandbox->state == SL_STATE_CREATED};
 	int r;
 
 	if ((r = prepare_map(prepared, error)) < 0 || (r = prepare_objects(prepared, policy, error)) < 0 ||
@@ -382,21 +387,22 @@ static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl
 	return sandbox_launch(sandbox, &standin, error);
 }
 
-/* The command has its ends now. */
+/* The command has its ends now. Wait until it is parked, or runs. */
 static void sandbox_settle(sl_sandbox *sandbox)
 {
 	for (int i = 0; i < 3; i++)
 		fd_close(&sandbox->ends.theirs[i]);
-	while (!sandbox->parked && sandbox->state != SL_STATE_ENDED)
+	while (!sandbox->parked && sandbox->state != SL_STATE_ENDED && sandbox->state != SL_STATE_RUNNING)
 		sandbox_hear(sandbox, 0);
 }
 
-static sl_sandbox *sandbox_new(void)
+static sl_sandbox *sandbox_new(enum sl_state state)
 {
 	sl_sandbox *sandbox = calloc(1, sizeof(*sandbox));
 
 	if (sandbox == NULL)
 		return NULL;
+	sandbox->state = state;
 	sandbox->owner = sandbox->child_pidfd = sandbox->command_pidfd = -1;
 	for (int i = 0; i < 3; i++)
 		sandbox->ends.ours[i] = sandbox->ends.theirs[i] = -1;
@@ -416,7 +422,7 @@ static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const sl
 	if (r < 0)
 		return r;
 	sandbox_settle(sandbox);
-	return sandbox->state == SL_STATE_ENDED ? failure_report(sandbox, error) : 0;
+	return sandbox->failed || !sandbox->settled ? failure_report(sandbox, error) : 0;
 }
 
 static int program_find(sl_sandbox *sandbox, const sl_policy *policy, const char *const argv[],
@@ -427,20 +433,21 @@ static int program_find(sl_sandbox *sandbox, const sl_policy *policy, const char
 	return r < 0 ? error_errno(error, r, "%.180s", argv[0]) : 0;
 }
 
-int sl_create(const sl_policy *policy, const char *const argv[], const sl_stdio *stdio, sl_sandbox **sandbox,
-              sl_error *error)
+/* `state` is CREATED for a command that is to be parked, STARTING for one that is not. */
+static int sandbox_open(enum sl_state state, const sl_policy *policy, const char *const argv[],
+                        const sl_stdio *stdio, sl_sandbox **sandbox, sl_error *error)
 {
 	sl_sandbox *made;
 	int r;
 
 	if (policy == NULL || argv == NULL || argv[0] == NULL || sandbox == NULL)
-		return error_set(error, -EINVAL, "sl_create: no %s given",
+		return error_set(error, -EINVAL, "no %s given",
 		                 policy == NULL    ? "policy"
 		                 : sandbox == NULL ? "place for the sandbox"
 		                                   : "command");
 	*sandbox = NULL;
-	if ((made = sandbox_new()) == NULL)
-		return error_errno(error, -ENOMEM, "sl_create");
+	if ((made = sandbox_new(state)) == NULL)
+		return error_errno(error, -ENOMEM, "the sandbox");
 	if ((r = program_find(made, policy, argv, error)) < 0 ||
 	    (r = sandbox_create(made, policy, stdio, error)) < 0) {
 		sl_sandbox_free(made);
@@ -453,7 +460,7 @@ int sl_create(const sl_policy *policy, const char *const argv[], const sl_stdio 
 int sandbox_create_body(const sl_policy *policy, const struct body *body, const sl_stdio *stdio,
                         sl_sandbox **sandbox, sl_error *error)
 {
-	sl_sandbox *made = sandbox_new();
+	sl_sandbox *made = sandbox_new(SL_STATE_CREATED);
 	int r;
 
 	if (made == NULL)
@@ -470,16 +477,16 @@ int sandbox_create_body(const sl_policy *policy, const struct body *body, const 
 	return 0;
 }
 
+int sl_create(const sl_policy *policy, const char *const argv[], const sl_stdio *stdio, sl_sandbox **sandbox,
+              sl_error *error)
+{
+	return sandbox_open(SL_STATE_CREATED, policy, argv, stdio, sandbox, error);
+}
+
 int sl_spawn(const sl_policy *policy, const char *const argv[], const sl_stdio *stdio, sl_sandbox **sandbox,
              sl_error *error)
 {
-	int r = sl_create(policy, argv, stdio, sandbox, error);
-
-	if (r < 0 || (r = sl_start(*sandbox, error)) == 0)
-		return r;
-	sl_sandbox_free(*sandbox);
-	*sandbox = NULL;
-	return r;
+	return sandbox_open(SL_STATE_STARTING, policy, argv, stdio, sandbox, error);
 }
 
 static void sandbox_end(sl_sandbox *sandbox)

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,11 +135,9 @@ int session_take_over(struct session *session, const struct prepared *prepared, 
 		report_take(session, &started);
 		return -ECHILD;
 	}
-	/* It cannot have been reaped: it waits for our word, or for a pidfd to say that it has ended. */
 	session->command = gate->probed = started.value;
-	session->command_pidfd = (int)syscall(SYS_pidfd_open, session->command, 0);
-	if (session->command_pidfd < 0 && control >= 0)
-		return -errno;
+	if ((session->command_pidfd = fd_recv(session->reports)) < 0)
+		return session->command_pidfd;
 	if (control >= 0 && (r = listener_take(session, control)) < 0)
 		return r;
 	gate_watch(gate, &session->reports_ready, session->reports, reports_ready);

@@ -89,7 +89,7 @@ static void keeper_job_fill(struct keeper_job *job, const struct standin *standi
 		.owner = standin->owner,
 		.app = app,
 		.others = {ends->ours[0], ends->ours[1]},
-		.parked = true,
+		.parked = standin->parked,
 		.on_child = {.sa_handler = SIG_DFL},
 		.plain_signals = true,
 	};

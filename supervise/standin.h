@@ -12,6 +12,7 @@ struct standin {
 	struct stdio_plan stdio;
 	int owner;          /* the keeper's end */
 	bool dies_with_app;
+	bool parked; /* the command waits for ORDER_START */
 	pid_t app;
 };
 

@@ -27,8 +27,22 @@ enum {
 	TASKS_SIZE = 4096,
 };
 
+static int children_open(int proc)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/task/%d/children", getpid(), getpid());
+	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 int tree_open(struct tree *tree, int proc)
 {
+	cleanup_fd int children = children_open(proc);
+
+	if (children < 0)
+		return children;
 	*tree = (struct tree){.proc = proc};
 	tree->pids = mmap(NULL, PIDS_MAX * sizeof(*tree->pids), PROT_READ | PROT_WRITE,
 	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -255,13 +269,9 @@ size_t tree_signal(struct tree *tree, int signal)
 
 static ssize_t own_children(int proc, char *children, size_t room)
 {
-	char path[64];
-	cleanup_fd int fd = -1;
-	ssize_t size;
+	cleanup_fd int fd = children_open(proc);
+	ssize_t size = fd < 0 ? -1 : read(fd, children, room - 1);
 
-	snprintf(path, sizeof(path), "%d/task/%d/children", getpid(), getpid());
-	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, children, room - 1);
 	children[size < 0 ? 0 : size] = '\0';
 	return size;
 }

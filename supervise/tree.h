@@ -18,7 +18,8 @@ struct tree {
 	size_t before_count;
 };
 
-/* Pages that are not there until they are used. -ENOMEM. */
+/* Pages that are not there until they are used. -ENOMEM; what open(2) says where the children cannot be read: better known
+ * now than when the tree is to be killed. */
 int tree_open(struct tree *tree, int proc);
 
 /* Fill `pids` with all that is below `root`, zombies too. */
