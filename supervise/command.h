@@ -17,7 +17,7 @@ struct body {
 struct command {
 	char path[PATH_MAX];
 	char *const *argv;
-	char **environment; /* malloc'd */
+	char **environment;      /* malloc'd */
 	const struct body *body; /* or NULL */
 	int control;             /* the body's number for it */
 };
