@@ -99,15 +99,37 @@ static void test_each_clone_runs_work_on_what_init_made(void **state)
 
 	(void)state;
 	for (int way = 0; way < 2; way++) {
-		sl_template *template;
+		sl_template *template =
+			template_of(way == 0 ? ALONE : SUPERVISED, init_counts, work_tells, words);
 
-		printf("# not flushed before the fork, and so only once in all\n");
-		template = template_of(way == 0 ? ALONE : SUPERVISED, init_counts, work_tells, words);
 		clones_told(template);
 		clones_told(template); /* it can be asked again */
 		assert_int_equal(made_by_init, 0);
 		sl_template_free(template);
 	}
+}
+
+/* The app's is still to be written by the app, init()'s is not each clone's. */
+static void test_what_was_not_flushed_is_written_once(void **state)
+{
+	const sl_work work = {init_counts, work_tells, (char[]){"of the app"}};
+	sl_stdio stdio = {.in = {SL_STREAM_NULL, -1}, .out = {SL_STREAM_PIPE, -1}};
+	sl_policy *policy = policy_of(ALONE);
+	char text[64] = "";
+	sl_template *template;
+	int out;
+
+	(void)state;
+	printf("# not flushed before the fork\n");
+	works(sl_template_create(policy, &work, &stdio, PATIENCE_MS, &template, &error));
+	out = sl_sandbox_stream(sl_template_sandbox(template), 1);
+	clones_told(template);
+	sl_template_free(template);
+	assert_true(read(out, text, sizeof(text) - 1) > 0);
+	assert_string_equal(text, "init's own\n");
+	assert_int_equal(read(out, text, sizeof(text)), 0);
+	close(out);
+	sl_policy_free(policy);
 }
 
 static int work_writes(void *context, unsigned index)
@@ -682,16 +704,19 @@ static void control_send(int control, const void *data, size_t size)
 		_exit(1);
 }
 
+/* All is right about these two but the size. */
 static void lie_short(int control)
 {
-	control_send(control, "short", 5);
+	struct template_report report = {TEMPLATE_ENDED, 0, 0, 1};
+
+	control_send(control, &report, sizeof(report) - 1);
 }
 
 static void lie_long(int control)
 {
-	static const char text[200];
+	struct template_report report[2] = {{TEMPLATE_ENDED, 0, 0, 1}};
 
-	control_send(control, text, sizeof(text));
+	control_send(control, report, sizeof(*report) + 1);
 }
 
 static void lie_index(int control)
@@ -797,13 +822,14 @@ static void test_a_template_that_lies_fails_its_own_call_alone(void **state)
 {
 	static const struct {
 		void (*lie)(int control);
+		unsigned count;
 		int timeout_ms, r;
 	} lies[] = {
-		{lie_nothing, PATIENCE_MS, 0},           {lie_short, PATIENCE_MS, -EPROTO},
-		{lie_long, PATIENCE_MS, -EPROTO},        {lie_index, PATIENCE_MS, -EPROTO},
-		{lie_event, PATIENCE_MS, -EPROTO},       {lie_ready, PATIENCE_MS, -EPROTO},
-		{lie_twice, PATIENCE_MS, -EPROTO},       {lie_flood, PATIENCE_MS, -EPROTO},
-		{lie_descriptors, PATIENCE_MS, -EPROTO}, {lie_stopped, 700, -ETIMEDOUT},
+		{lie_nothing, 3, PATIENCE_MS, 0},           {lie_short, 1, PATIENCE_MS, -EPROTO},
+		{lie_long, 1, PATIENCE_MS, -EPROTO},        {lie_index, 3, PATIENCE_MS, -EPROTO},
+		{lie_event, 3, PATIENCE_MS, -EPROTO},       {lie_ready, 3, PATIENCE_MS, -EPROTO},
+		{lie_twice, 3, PATIENCE_MS, -EPROTO},       {lie_flood, 3, PATIENCE_MS, -EPROTO},
+		{lie_descriptors, 3, PATIENCE_MS, -EPROTO}, {lie_stopped, 3, 700, -ETIMEDOUT},
 	};
 	sl_template *honest = template_of(ALONE, NULL, work_nothing, NULL);
 
@@ -815,9 +841,12 @@ static void test_a_template_that_lies_fails_its_own_call_alone(void **state)
 		atomic_store(&shared->ready, 0);
 		atomic_store(&shared->told, 0);
 		template = template_of(ALONE, lies_set_about, work_waits, &lie);
-		assert_int_equal(sl_template_fork(template, 3, 0, lies[i].timeout_ms, clones, &error),
-		                 lies[i].r);
-		sl_clones_clear(clones, 3);
+		assert_int_equal(
+			sl_template_fork(template, lies[i].count, 0, lies[i].timeout_ms, clones, &error),
+			lies[i].r);
+		sl_clones_clear(clones, lies[i].count);
+		if (lies[i].r < 0) /* it is not asked whether it wants to end */
+			works(sl_wait(sl_template_sandbox(template), 10000, NULL, &error));
 		sl_template_free(template);
 	}
 	works(sl_template_fork(honest, 3, 0, PATIENCE_MS, clones, &error));
@@ -924,6 +953,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CLEAN_TEST(test_each_clone_runs_work_on_what_init_made),
+		CLEAN_TEST(test_what_was_not_flushed_is_written_once),
 		CLEAN_TEST(test_an_output_is_larger_than_a_pipe),
 		CLEAN_TEST(test_reduce_has_the_outputs_in_order),
 		CLEAN_TEST(test_a_thousand_clones_need_few_descriptors),
