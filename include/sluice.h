@@ -320,7 +320,6 @@ SL_EXPORT sl_sandbox *sl_template_sandbox(const sl_template *template_);
 
 /* What came of one clone. */
 typedef struct sl_clone {
-	pid_t pid; /* as the template says */
 	sl_status
 		status; /* SL_REASON_FAILED: never forked, `failure`; SL_REASON_TIMEOUT: killed with all the others */
 	int failure; /* negative errno of fork(2) */

@@ -159,7 +159,6 @@ static int report_take(struct batch *batch, const struct template_report *report
 	if (slot == NULL || !report_is_one(report))
 		return -EPROTO;
 	clone = &batch->clones[slot->index];
-	clone->pid = report->pid;
 	if (report->event == TEMPLATE_ENDED) {
 		clone->status = (sl_status){.reason = SL_REASON_NONE};
 		status_of_wait(&clone->status, report->value);

@@ -3,10 +3,11 @@
  *     app                                            template
  *       <------------------------- READY, init()'s value
  *       order: index, and the write end of a pipe -->            forks a clone with it as its stdout
- *       <------------------------- ENDED, index, pid, wait(2)'s word
+ *       <------------------------- ENDED, index, wait(2)'s word
  *
  * One order a clone, so that a clone inherits no pipe but its own. At most TEMPLATE_WINDOW clones are ordered and not
- * reported. The template is confined, and everything it sends is taken for what an enemy sends.
+ * reported. No pid is told: all that is known of a clone is what confined code says, and the app must not be led to signal
+ * by that. The template is confined, and everything it sends is taken for what an enemy sends.
  */
 #ifndef SL_SUPERVISE_TEMPLATE_H
 #define SL_SUPERVISE_TEMPLATE_H
@@ -28,7 +29,7 @@ enum template_event {
 };
 struct template_report {
 	uint32_t event, index;
-	int32_t value, pid;
+	int32_t value;
 };
 
 struct sl_template {

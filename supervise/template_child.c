@@ -61,10 +61,9 @@ static int signals_watch(struct template *template)
 }
 
 /* write(2), which no policy traps. Nobody to tell: the app has given up. */
-static void report(const struct template *template, enum template_event event, uint32_t index, int value,
-                   pid_t pid)
+static void report(const struct template *template, enum template_event event, uint32_t index, int value)
 {
-	struct template_report message = {(uint32_t)event, index, value, pid};
+	struct template_report message = {(uint32_t)event, index, value};
 
 	if (write(template->control, &message, sizeof(message)) != sizeof(message))
 		_exit(EXIT_SLUICE);
@@ -103,7 +102,7 @@ static void clone_fork(struct template *template, uint32_t index, int output)
 		clone_main(template, index, output);
 	close(output);
 	if (pid < 0) {
-		report(template, TEMPLATE_REFUSED, index, -errno, 0);
+		report(template, TEMPLATE_REFUSED, index, -errno);
 		return;
 	}
 	while (slot->pid != 0)
@@ -133,7 +132,7 @@ static void order_take(struct template *template)
 		return;
 	if (size == sizeof(order) && rights == NULL) {
 		/* No number was left for it. */
-		report(template, TEMPLATE_REFUSED, order.index, -EMFILE, 0);
+		report(template, TEMPLATE_REFUSED, order.index, -EMFILE);
 		return;
 	}
 	if (size != sizeof(order))
@@ -157,7 +156,7 @@ static void clones_reap(struct template *template)
 
 			if (slot->pid != pid)
 				continue;
-			report(template, TEMPLATE_ENDED, slot->index, status, pid);
+			report(template, TEMPLATE_ENDED, slot->index, status);
 			slot->pid = 0;
 			template->count--;
 			break;
@@ -181,7 +180,7 @@ void template_main(void *context, int control)
 	fflush(stderr);
 	if (value == 0 && (r = signals_watch(&template)) < 0)
 		_exit(EXIT_SLUICE);
-	report(&template, TEMPLATE_READY, 0, value, getpid());
+	report(&template, TEMPLATE_READY, 0, value);
 	while (value == 0) {
 		bool room = template.count < TEMPLATE_WINDOW;
 		struct pollfd ready[2] = {{woken, POLLIN, 0}, {room ? control : -1, POLLIN, 0}};

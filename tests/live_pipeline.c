@@ -85,6 +85,21 @@ static int command_sleep(const char *argument)
 	return 1;
 }
 
+/* It says nothing more, and listens on. */
+static int command_listen(const char *argument)
+{
+	static char piece[65536];
+	size_t total = 0;
+	ssize_t size;
+
+	close(1);
+	close(2);
+	usleep(100000);
+	while ((size = read(0, piece, sizeof(piece))) > 0)
+		total += (size_t)size;
+	return total == (size_t)atoi(argument) ? 0 : 1;
+}
+
 /* Every descriptor there is as "N:INODE " on stderr, where that of a pipe tells which. */
 static int command_descriptors(const char *argument)
 {
@@ -139,6 +154,7 @@ static const struct {
 	{"one", command_one},
 	{"close-stdin", command_close_stdin},
 	{"sleep", command_sleep},
+	{"listen", command_listen},
 	{"descriptors", command_descriptors},
 	{"read", command_read},
 	{"touch", command_touch},
@@ -300,6 +316,25 @@ static void test_input_that_nobody_reads_is_no_harm(void **state)
 	works(sl_pipeline(stages, 2, NULL, 20000, &result, &error));
 	assert_int_equal(result.out_size, 0);
 	assert_int_equal(stages[0].status.code, 0);
+	sl_result_clear(&result);
+	free(input);
+	sl_policy_free(policy);
+}
+
+static void test_input_goes_on_when_the_outputs_are_closed(void **state)
+{
+	const char *const argv[] = {self, "listen", text_of("%d", 3 * MIB), NULL};
+	sl_policy *policy = policy_make(NULL, NULL);
+	sl_stage stages[] = {STAGE("cat"), {.policy = policy, .argv = argv}};
+	char *input = calloc(1, 3 * MIB);
+	sl_result result = {.input = input, .input_size = 3 * MIB};
+
+	(void)state;
+	works(sl_run(policy, argv, &result, &error));
+	assert_int_equal(result.status.code, 0);
+	sl_result_clear(&result);
+	works(sl_pipeline(stages, 2, NULL, 20000, &result, &error));
+	assert_int_equal(result.status.code, 0);
 	sl_result_clear(&result);
 	free(input);
 	sl_policy_free(policy);
@@ -603,6 +638,7 @@ int main(int argc, char *argv[])
 		CLEAN_TEST(test_a_stage_that_ends_is_seen_by_its_neighbours),
 		CLEAN_TEST(test_a_stage_may_close_its_stdin),
 		CLEAN_TEST(test_input_that_nobody_reads_is_no_harm),
+		CLEAN_TEST(test_input_goes_on_when_the_outputs_are_closed),
 		CLEAN_TEST(test_each_stage_has_its_own_descriptors_and_no_other),
 		CLEAN_TEST(test_one_timeout_kills_all),
 		CLEAN_TEST(test_the_timeout_holds_against_a_flood),
