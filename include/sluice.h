@@ -115,7 +115,7 @@ enum sl_stream_kind {
 	SL_STREAM_INHERIT, /* the app's own; where that is not open, /dev/null */
 	SL_STREAM_NULL,    /* /dev/null */
 	SL_STREAM_PIPE,    /* a pipe; sl_sandbox_stream() gives the other end */
-	SL_STREAM_GIVEN,   /* `fd`: stays the app's, who may close it when the call has returned */
+	SL_STREAM_GIVEN    /* `fd`: stays the app's, who may close it when the call has returned */
 };
 typedef struct sl_stream {
 	int kind, fd;
@@ -140,7 +140,7 @@ enum sl_state {
 	SL_STATE_RUNNING,
 	SL_STATE_PAUSED,
 	SL_STATE_FROZEN,
-	SL_STATE_ENDED,
+	SL_STATE_ENDED
 };
 
 enum sl_reason {
@@ -149,7 +149,7 @@ enum sl_reason {
 	SL_REASON_TIMEOUT, /* the policy's timeout */
 	SL_REASON_MEMORY,  /* max-memory */
 	SL_REASON_FAILED,  /* it was never executed: sl_sandbox_failure() */
-	SL_REASON_LOST,    /* somebody killed the keeper or the stand-in; the tree is dead all the same */
+	SL_REASON_LOST     /* somebody killed the keeper or the stand-in; the tree is dead all the same */
 };
 
 /* How a command ended. */

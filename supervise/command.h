@@ -9,7 +9,7 @@
 /* A function in place of a program: nothing is executed. It has the descriptors of a command and one more, `control`, whose
  * number is passed to it. */
 struct body {
-	void (*main)(void *context, int control) __attribute__((noreturn));
+	void (*run)(void *context, int control); /* does not return */
 	void *context;
 	int control; /* the app's number */
 };

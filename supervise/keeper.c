@@ -89,7 +89,8 @@ static __attribute__((noreturn)) void body_run(const struct keeper_job *job)
 	if (guard_close_except(keep, count) < 0 || fcntl(job->command->control, F_SETFD, FD_CLOEXEC) < 0)
 		_exit(EXIT_SLUICE);
 	environ = job->command->environment;
-	job->command->body->main(job->command->body->context, job->command->control);
+	job->command->body->run(job->command->body->context, job->command->control);
+	_exit(EXIT_SLUICE);
 }
 
 /* Between fork and exec: what is called here is async-signal-safe. */

@@ -157,7 +157,7 @@ static void report_take(sl_sandbox *sandbox, const struct keeper_report *report)
 /* One message. -EAGAIN with MSG_DONTWAIT when there is none; end of file ends the sandbox. */
 static int sandbox_hear(sl_sandbox *sandbox, int flags)
 {
-	struct keeper_report report;
+	struct keeper_report report = {.event = 0};
 	int r = report_recv(sandbox, &report, flags);
 
 	if (r == 1)

@@ -74,7 +74,7 @@ static int template_make(sl_template *template, const sl_policy *policy, const s
                          const sl_stdio *stdio, sl_error *error)
 {
 	static const sl_stdio quiet = {.in = {SL_STREAM_NULL, -1}};
-	struct body body = {.main = template_main, .context = (void *)work};
+	struct body body = {.run = template_main, .context = (void *)work};
 	cleanup_fd int theirs = -1;
 	int pair[2], r;
 
