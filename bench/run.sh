@@ -33,6 +33,7 @@ run bench_send || failed=1
 run bench_syscall || failed=1
 run bench_views || failed=1
 run bench_spawn "$B/sluice" || failed=1
+timeout -k 5 300 "$B/bench/bench_clones" || failed=1
 run bench_confine || failed=1
 run bench_table | table_rows || failed=1
 timeout -k 5 180 ./bench/bench_servers.sh "$B/sluice" "$B/bench/bench_wall" || failed=1

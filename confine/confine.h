@@ -16,6 +16,9 @@ void kernel_probe_gate(struct kernel *kernel);
 /* May this descriptor of ours go into a sandbox? -EPERM with its name for what passes the walls. */
 int preflight_descriptor(int fd, sl_error *error);
 
+/* Is there anything of this process that would pass the walls around a fork of it that executes nothing? As below. */
+int preflight_fork(const struct plan *plan, const struct kernel *kernel, sl_error *error);
+
 /* Is there anything in this process that would void the walls? *threads says how many
  * there are. -EPERM names what is in the way; -errno when /proc cannot be read: not looking is not passing.
  */

@@ -225,3 +225,17 @@ int preflight_check(const struct plan *plan, const struct kernel *kernel, unsign
 		return r;
 	return dumpable_check(plan, kernel, error);
 }
+
+/* A mapped ring is shared memory: what a fork writes there the app's kernel threads carry out, or its next call does. The
+ * descriptors themselves are closed in the fork; one that is there tells of a ring whose memory is the app's own. */
+int preflight_fork(const struct plan *plan, const struct kernel *kernel, sl_error *error)
+{
+	struct plan any = {.strict_fds = false};
+	unsigned threads;
+	int r;
+
+	if ((r = threads_count(&threads, error)) < 0 || (r = ring_maps_check(error)) < 0 ||
+	    (r = descriptors_check(&any, error)) < 0)
+		return r;
+	return dumpable_check(plan, kernel, error);
+}

@@ -131,7 +131,7 @@ enum sl_stream_kind {
 	SL_STREAM_INHERIT, /* the app's own; where that is not open, /dev/null */
 	SL_STREAM_NULL,    /* /dev/null */
 	SL_STREAM_PIPE,    /* a pipe; sl_sandbox_stream() gives the other end */
-	SL_STREAM_GIVEN,   /* `fd`: stays the app's, who may close it when the call has returned */
+	SL_STREAM_GIVEN    /* `fd`: stays the app's, who may close it when the call has returned */
 };
 typedef struct sl_stream {
 	int kind, fd;
@@ -156,7 +156,7 @@ enum sl_state {
 	SL_STATE_RUNNING,
 	SL_STATE_PAUSED,
 	SL_STATE_FROZEN,
-	SL_STATE_ENDED,
+	SL_STATE_ENDED
 };
 
 enum sl_reason {
@@ -165,12 +165,12 @@ enum sl_reason {
 	SL_REASON_TIMEOUT, /* the policy's timeout */
 	SL_REASON_MEMORY,  /* max-memory */
 	SL_REASON_FAILED,  /* it was never executed: sl_sandbox_failure() */
-	SL_REASON_LOST,    /* somebody killed the keeper or the stand-in; the tree is dead all the same */
+	SL_REASON_LOST     /* somebody killed the keeper or the stand-in; the tree is dead all the same */
 };
 
 /* How a command ended. */
 typedef struct sl_status {
-	int code;     /* its exit status, or -1 when `signal` ended it; 125 to 127 as sluice(1) has them where it never ran */
+	int code; /* its exit status, or -1 when `signal` ended it; 125 to 127 as sluice(1) has them where it never ran */
 	int signal;   /* 0: none */
 	int reason;   /* enum sl_reason */
 	int leftover; /* 1: some descendants forked faster than they could be killed, and may live on */
@@ -231,9 +231,9 @@ SL_EXPORT int sl_kill(sl_sandbox *sandbox, sl_error *error);
 /* Kill and reap what still runs, close what is open, free. NULL is nothing. */
 SL_EXPORT void sl_sandbox_free(sl_sandbox *sandbox);
 
-SL_EXPORT int sl_sandbox_state(const sl_sandbox *sandbox); /* enum sl_state, as of the last call above */
-SL_EXPORT pid_t sl_sandbox_pid(const sl_sandbox *sandbox); /* the command */
-SL_EXPORT int sl_sandbox_pidfd(const sl_sandbox *sandbox); /* likewise: pidfd_open(2); the sandbox's */
+SL_EXPORT int sl_sandbox_state(const sl_sandbox *sandbox);   /* enum sl_state, as of the last call above */
+SL_EXPORT pid_t sl_sandbox_pid(const sl_sandbox *sandbox);   /* the command */
+SL_EXPORT int sl_sandbox_pidfd(const sl_sandbox *sandbox);   /* likewise: pidfd_open(2); the sandbox's */
 SL_EXPORT pid_t sl_sandbox_child(const sl_sandbox *sandbox); /* the stand-in: what the app's wait(2) shows */
 
 /* A descriptor for the app's own poll(2) or epoll(7): readable when something has happened, and sl_wait() with 0 takes it
@@ -262,6 +262,109 @@ typedef struct sl_result {
  * sl_spawn(), -ENOMEM. */
 SL_EXPORT int sl_run(const sl_policy *policy, const char *const argv[], sl_result *result, sl_error *error);
 SL_EXPORT void sl_result_clear(sl_result *result);
+
+/* ---- several commands together ----
+ *
+ * Each in a sandbox of its own, joined by the kernel's pipes: nobody sits in between, and a stage that ends is end of file
+ * to the next and SIGPIPE to the one before. All are parked before the first is executed; on failure nothing of any of
+ * them is left behind. */
+typedef struct sl_stage {
+	const char *name; /* sl_gather() */
+	const sl_policy *policy;
+	const char *const *argv;
+	sl_stream err;    /* of all but the last: not SL_STREAM_PIPE */
+	sl_status status; /* how it ended */
+} sl_stage;
+
+/* The stdout of each stage is the stdin of the next; two or more. `ends` says what the stdin of the first is and the stdout
+ * and stderr of the last, where SL_STREAM_PIPE means by this call: from result's input, into result's out and err. NULL:
+ * all three so. Whatever the stages do, all of it is served meanwhile. `result` is as for sl_run(), its status the last
+ * one's, and may be NULL where nothing is served. After `timeout_ms` (-1: never), counted from the start, all are killed,
+ * and have SL_REASON_TIMEOUT. A stage that fails is a success of this call.
+ *   -EINVAL  fewer than two stages; a pipe without a result or for another's stderr; extra descriptors
+ *   and those of sl_create() and sl_start(), with the stage named; -ENOMEM */
+SL_EXPORT int sl_pipeline(sl_stage *stages, size_t count, const sl_stdio *ends, int timeout_ms,
+                          sl_result *result, sl_error *error);
+
+/* Several sources (1 to 61, each with a name of 1 to 64 visible characters but ":", "," and "="), whose stdin is /dev/null,
+ * and one consumer: the last source's output is its stdin, the others' are its descriptors from 3 on, where a keep-fd of
+ * the same number gives way. Its environment has SLUICE_GATHER=name:descriptor,... All else as for sl_pipeline(), but
+ * that `ends->in` is not used; in messages the consumer is the last stage. */
+SL_EXPORT int sl_gather(sl_stage *sources, size_t count, sl_stage *consumer, const sl_stdio *ends,
+                        int timeout_ms, sl_result *result, sl_error *error);
+
+/* In the consumer: the descriptor of a source, as SLUICE_GATHER has it. -ENOENT: there is none of that name; -EINVAL: the
+ * variable is malformed. */
+SL_EXPORT int sl_gather_fd(const char *name);
+
+/* ---- fork and reduce ----
+ *
+ *     app
+ *      +- stand-in
+ *          +- keeper
+ *              +- template (confined; a fork of the app, which ran init() and executes nothing)
+ *                  +- clone 0 ... clone n - 1: copy on write, each runs work()
+ *
+ * What init() made is there in each clone at no cost. The template is the command of a sandbox: same walls, same supervisor
+ * where one is needed, and what is done to its tree reaches the clones. Like any fork(2) without execve(2) it has the
+ * app's memory, secrets and shared mappings with it, but of its threads only the caller; the handlers of pthread_atfork(3)
+ * run three times on the way. It has no descriptor of the app but those of a command, no signal blocked or handled, and
+ * what the app had not flushed of its stdout is not in it.
+ *
+ * An sl_template is used by one thread at a time. Another one may meanwhile use its sandbox. */
+typedef struct sl_template sl_template;
+
+typedef struct sl_work {
+	int (*init)(void *context); /* once, in the template: 0, or it is not wanted. May be NULL */
+	int (*work)(void *context, unsigned index); /* in each clone: its exit status */
+	void *context;
+} sl_work;
+
+/* Fork the template, confine it, run init(), and return when that has. `timeout_ms` for init(), -1: as long as it takes.
+ * `stdio` may be NULL: /dev/null, and the app's stdout and stderr. On success *made is the caller's: sl_template_free().
+ *   -EPERM      what would void the walls of a fork: an io_uring of the app's, a userfaultfd
+ *   -ECANCELED  init() returned something else than 0
+ *   -ECHILD     it ended in init(); the message says how
+ *   -ETIMEDOUT  init() takes too long
+ *   -EPROTO     what it says is not what a template says
+ *   and those of sl_create(). Nothing is left behind then. */
+SL_EXPORT int sl_template_create(const sl_policy *policy, const sl_work *work, const sl_stdio *stdio,
+                                 int timeout_ms, sl_template **made, sl_error *error);
+
+/* The template's sandbox, to pause, freeze, kill or look at all of it. It stays the template's. */
+SL_EXPORT sl_sandbox *sl_template_sandbox(const sl_template *template_);
+
+/* What came of one clone. */
+typedef struct sl_clone {
+	sl_status
+		status; /* SL_REASON_FAILED: never forked, `failure`; SL_REASON_TIMEOUT: killed with all the others */
+	int failure; /* negative errno of fork(2) */
+	char *out;   /* its stdout up to its end, malloc'd, with a NUL behind: sl_clones_clear() */
+	size_t out_size;
+	int cut; /* 1: there was more than `limit` */
+} sl_clone;
+
+/* Fork clones 0 to count - 1, of which up to 256 run at once, fewer where descriptors are short, and collect what they write
+ * to stdout, at most `limit` bytes of each (0: 1 MiB). `clones` has room for `count`; what it held is overwritten, and it
+ * is to be cleared in any case. CLONE_ID is the index in a clone's environment. A clone that fails, crashes or cannot be
+ * forked is a success of this call. What a clone has started and left behind lives on until the template ends.
+ * The template is confined code, and what it says of its clones is no more than its word. On failure it is killed, clones
+ * and all; those that had ended are as they should be, and only sl_template_free() is left to be called.
+ *   -ETIMEDOUT  `timeout_ms` (-1: never) is over
+ *   -ECHILD     the template has ended
+ *   -EPROTO     what it says is not what a template says
+ *   -ENOMEM, -EMFILE
+ *   -EINVAL     and nothing has happened */
+SL_EXPORT int sl_template_fork(sl_template *template_, unsigned count, size_t limit, int timeout_ms,
+                               sl_clone *clones, sl_error *error);
+SL_EXPORT void sl_clones_clear(sl_clone *clones, unsigned count);
+
+/* sl_run() with the clones' outputs, one after the other, as its input. */
+SL_EXPORT int sl_reduce(const sl_policy *policy, const char *const argv[], const sl_clone *clones,
+                        unsigned count, sl_result *result, sl_error *error);
+
+/* Kill all that runs of it, close, free. NULL is nothing. */
+SL_EXPORT void sl_template_free(sl_template *template_);
 
 #ifdef __cplusplus
 }

@@ -6,10 +6,20 @@
 
 #include "sluice.h"
 
+/* A function in place of a program: nothing is executed. It has the descriptors of a command and one more, `control`, whose
+ * number is passed to it. */
+struct body {
+	void (*run)(void *context, int control); /* does not return */
+	void *context;
+	int control; /* the app's number */
+};
+
 struct command {
 	char path[PATH_MAX];
 	char *const *argv;
-	char **environment; /* malloc'd */
+	char **environment;      /* malloc'd */
+	const struct body *body; /* or NULL */
+	int control;             /* the body's number for it */
 };
 
 /* As execvp(3) looks, in the directory and the environment that the command is to have, as env(1) does: a name with a

@@ -4,6 +4,7 @@
 #define SL_SUPERVISE_FORK_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -12,6 +13,12 @@
 static inline pid_t process_fork(void)
 {
 	return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+}
+
+/* For a process that is to run what is not async-signal-safe: it must find malloc's locks free, and fork(3) sees to it. */
+static inline pid_t process_fork_as(bool whole)
+{
+	return whole ? fork() : process_fork();
 }
 
 #endif

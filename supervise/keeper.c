@@ -79,6 +79,21 @@ static void child_await(const struct keeper_job *job, const struct pipes *pipes)
 		_exit(EXIT_SLUICE);
 }
 
+/* No exec closes what the command is not to have. What was the keeper's goes first of all: it takes that for the exec. */
+static __attribute__((noreturn)) void body_run(const struct keeper_job *job)
+{
+	int keep[STDIO_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < job->stdio->count; i++)
+		keep[count++] = job->stdio->moves[i].target;
+	if (guard_close_except(keep, count) < 0 || fcntl(job->command->control, F_SETFD, FD_CLOEXEC) < 0)
+		_exit(EXIT_SLUICE);
+	environ = job->command->environment;
+	job->command->body->run(job->command->body->context, job->command->control);
+	_exit(EXIT_SLUICE);
+}
+
 /* Between fork and exec: what is called here is async-signal-safe. */
 static __attribute__((noreturn)) void child_main(const struct keeper_job *job, const struct pipes *pipes,
                                                  pid_t keeper)
@@ -98,6 +113,8 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 		child_fail(pipes, r, step);
 	child_await(job, pipes);
 	child_signals(job);
+	if (job->command->body != NULL)
+		body_run(job);
 	child_fail(pipes, command_exec(job->command), "exec");
 }
 
@@ -396,13 +413,21 @@ static int keeper_tell_started(const struct keeper *keeper)
 	return r < 0 || keeper->owner < 0 ? r : fd_send(keeper->owner, pidfd);
 }
 
-static int pipes_open(struct pipes *pipes)
+/* Out of the way of what the command is given, whose numbers are free as long as this process has not got them. */
+static int pipes_open(struct pipes *pipes, const struct stdio_plan *stdio)
 {
-	int failures[2], go[2];
+	int ends[4], above = stdio == NULL ? 3 : stdio_above(stdio);
 
-	if (pipe2(failures, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0 || pipe2(ends + 2, O_CLOEXEC) < 0)
 		return -errno;
-	*pipes = (struct pipes){failures[0], failures[1], go[0], go[1]};
+	for (int i = 0; i < 4; i++) {
+		int low = ends[i];
+
+		if ((ends[i] = fcntl(low, F_DUPFD_CLOEXEC, above)) < 0)
+			return -errno;
+		close(low);
+	}
+	*pipes = (struct pipes){ends[0], ends[1], ends[2], ends[3]};
 	return 0;
 }
 
@@ -427,7 +452,8 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
-	struct keeper keeper = {.reports = job->reports, .owner = job->owner, .app = job->app, .parked = true};
+	struct keeper keeper = {
+		.reports = job->reports, .owner = job->owner, .app = job->app, .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;
 	int r;
@@ -435,8 +461,8 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	for (size_t i = 0; i < sizeof(job->others) / sizeof(job->others[0]); i++)
 		if (job->others[i] >= 0)
 			close(job->others[i]);
-	if ((r = pipes_open(&pipes)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
-	    (keeper.command = process_fork()) < 0) {
+	if ((r = pipes_open(&pipes, job->stdio)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
+	    (keeper.command = process_fork_as(job->command->body != NULL)) < 0) {
 		report_failed(&keeper, r < 0 ? r : -errno, "starting the command");
 		_exit(1);
 	}
@@ -446,7 +472,8 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;
 	if ((r = keeper_tell_started(&keeper)) == 0 && (r = keeper_settle(&keeper)) == 0 &&
-	    (r = guard_lock(&job->prepared->guard)) == 0 && (job->parked || (r = command_release(&keeper)) == 0))
+	    (r = guard_lock(&job->prepared->guard)) == 0 &&
+	    (job->parked || (r = command_release(&keeper)) == 0))
 		keeper_loop(&keeper);
 	else
 		report_failed(&keeper, r, "/proc/PID/task/TID/children");
@@ -455,7 +482,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 
 pid_t keeper_start(const struct keeper_job *job)
 {
-	pid_t pid = process_fork();
+	pid_t pid = process_fork_as(job->command->body != NULL);
 
 	if (pid == 0)
 		keeper_main(job);

@@ -10,9 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/environment.h"
 #include "core/error.h"
 #include "core/fd.h"
 #include "supervise/keeper.h"
+#include "supervise/sandbox.h"
 #include "supervise/sandbox_state.h"
 #include "supervise/standin.h"
 #include "supervise/supervise.h"
@@ -63,7 +65,7 @@ static int report_recv(sl_sandbox *sandbox, struct keeper_report *report, int fl
 	return size == sizeof(*report) ? 1 : -EPIPE;
 }
 
-static void status_of_wait(sl_status *status, int value)
+void status_of_wait(sl_status *status, int value)
 {
 	status->signal = WIFSIGNALED(value) ? WTERMSIG(value) : 0;
 	status->code = WIFSIGNALED(value) ? -1 : WEXITSTATUS(value);
@@ -155,7 +157,7 @@ static void report_take(sl_sandbox *sandbox, const struct keeper_report *report)
 /* One message. -EAGAIN with MSG_DONTWAIT when there is none; end of file ends the sandbox. */
 static int sandbox_hear(sl_sandbox *sandbox, int flags)
 {
-	struct keeper_report report;
+	struct keeper_report report = {.event = 0};
 	int r = report_recv(sandbox, &report, flags);
 
 	if (r == 1)
@@ -349,6 +351,22 @@ static int sandbox_launch(sl_sandbox *sandbox, struct standin *standin, sl_error
 	return 0;
 }
 
+/* What the command gets, and what it may not. */
+static int sandbox_stdio(sl_sandbox *sandbox, const struct prepared *prepared, const sl_stdio *stdio,
+                         struct stdio_plan *plan, sl_error *error)
+{
+	const struct body *body = sandbox->program.body;
+	int r = stdio_open(stdio, prepared->plan.keep_fds, prepared->plan.keep_count, plan, &sandbox->ends,
+	                   error);
+
+	if (r < 0 || (r = sources_check(plan, error)) < 0 || body == NULL)
+		return r;
+	if ((r = preflight_fork(&prepared->plan, &prepared->kernel, error)) < 0)
+		return r;
+	sandbox->program.control = r = stdio_add(plan, body->control, error);
+	return r < 0 ? r : 0;
+}
+
 static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl_policy *policy,
                         const sl_stdio *stdio, sl_error *error)
 {
@@ -363,9 +381,7 @@ static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl
 		return r;
 	if (!prepared->plan.supervised && (r = prepare_guard(prepared, error)) < 0)
 		return r;
-	if ((r = stdio_open(stdio, prepared->plan.keep_fds, prepared->plan.keep_count, &standin.stdio,
-	                    &sandbox->ends, error)) < 0 ||
-	    (r = sources_check(&standin.stdio, error)) < 0)
+	if ((r = sandbox_stdio(sandbox, prepared, stdio, &standin.stdio, error)) < 0)
 		return r;
 	standin.dies_with_app = prepared->plan.die_with_parent;
 	return sandbox_launch(sandbox, &standin, error);
@@ -393,14 +409,12 @@ static sl_sandbox *sandbox_new(enum sl_state state)
 	return sandbox;
 }
 
-static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const char *const argv[],
-                          const sl_stdio *stdio, sl_error *error)
+static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const sl_stdio *stdio,
+                          sl_error *error)
 {
 	struct prepared prepared;
-	int r = command_find(&sandbox->program, policy, (char *const *)argv);
+	int r;
 
-	if (r < 0)
-		return error_errno(error, r, "%.180s", argv[0]);
 	if ((r = prepare_plan(&prepared, policy, PLAN_LAUNCH, error)) < 0)
 		return r;
 	r = sandbox_make(sandbox, &prepared, policy, stdio, error);
@@ -409,6 +423,14 @@ static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const ch
 		return r;
 	sandbox_settle(sandbox);
 	return sandbox->failed || !sandbox->settled ? failure_report(sandbox, error) : 0;
+}
+
+static int program_find(sl_sandbox *sandbox, const sl_policy *policy, const char *const argv[],
+                        sl_error *error)
+{
+	int r = command_find(&sandbox->program, policy, (char *const *)argv);
+
+	return r < 0 ? error_errno(error, r, "%.180s", argv[0]) : 0;
 }
 
 /* `state` is CREATED for a command that is to be parked, STARTING for one that is not. */
@@ -426,10 +448,31 @@ static int sandbox_open(enum sl_state state, const sl_policy *policy, const char
 	*sandbox = NULL;
 	if ((made = sandbox_new(state)) == NULL)
 		return error_errno(error, -ENOMEM, "the sandbox");
-	if ((r = sandbox_create(made, policy, argv, stdio, error)) < 0) {
+	if ((r = program_find(made, policy, argv, error)) < 0 ||
+	    (r = sandbox_create(made, policy, stdio, error)) < 0) {
 		sl_sandbox_free(made);
 		return r;
 	}
+	*sandbox = made;
+	return 0;
+}
+
+int sandbox_create_body(const sl_policy *policy, const struct body *body, const sl_stdio *stdio,
+                        sl_sandbox **sandbox, sl_error *error)
+{
+	sl_sandbox *made = sandbox_new(SL_STATE_CREATED);
+	int r;
+
+	if (made == NULL)
+		return error_errno(error, -ENOMEM, "the sandbox");
+	made->program.body = body;
+	if ((r = environment_build(policy, environ, &made->program.environment)) < 0)
+		error_errno(error, r, "the sandbox's environment");
+	if (r < 0 || (r = sandbox_create(made, policy, stdio, error)) < 0) {
+		sl_sandbox_free(made);
+		return r;
+	}
+	made->program.body = NULL; /* the caller's; the fork has it */
 	*sandbox = made;
 	return 0;
 }
@@ -465,6 +508,7 @@ void sl_sandbox_free(sl_sandbox *sandbox)
 	fd_close(&sandbox->owner);
 	fd_close(&sandbox->child_pidfd);
 	fd_close(&sandbox->command_pidfd);
+	command_clear(&sandbox->program);
 	free(sandbox);
 }
 
@@ -507,7 +551,8 @@ int sl_sandbox_failure(const sl_sandbox *sandbox, sl_failure *failure)
 	if (!sandbox->failed)
 		return -ENOENT;
 	*failure = (sl_failure){.code = sandbox->failure.code};
-	memcpy(failure->step, sandbox->failure.step, sizeof(failure->step));
+	memcpy(failure->step, sandbox->failure.step,
+	       strnlen(sandbox->failure.step, sizeof(failure->step) - 1));
 	if (strcmp(failure->step, "exec") == 0)
 		memcpy(failure->path, sandbox->program.path,
 		       strnlen(sandbox->program.path, sizeof(failure->path) - 1));

@@ -1,5 +1,5 @@
 /* standin.h says what for. It is the fork of an app that may have many threads: whatever runs here is
- * async-signal-safe. */
+ * async-signal-safe, also where fork(3) was used for the sake of a body. */
 #include "supervise/standin.h"
 
 #include <errno.h>
@@ -16,14 +16,6 @@
 #include "core/fd.h"
 #include "supervise/session.h"
 #include "supervise/supervise.h"
-
-/* Above every number that the command is to have, so that giving it its own overwrites none of ours. */
-static int lift_above(const struct stdio_plan *plan)
-{
-	return plan->count == 0 || plan->moves[plan->count - 1].target < 2
-	               ? 3
-	               : plan->moves[plan->count - 1].target + 1;
-}
 
 static int lift(int *fd, int above)
 {
@@ -63,7 +55,7 @@ static int descriptors_keep(struct standin *standin, int app, struct session_end
 
 static int descriptors_arrange(struct standin *standin, int *app, struct session_ends *ends)
 {
-	int above = lift_above(&standin->stdio), r;
+	int above = stdio_above(&standin->stdio), r;
 
 	if ((r = stdio_lift(&standin->stdio, above)) < 0 || (r = lift(&standin->owner, above)) < 0 ||
 	    (r = lift(app, above)) < 0 || (r = lift(&standin->prepared->ruleset, above)) < 0)
@@ -187,9 +179,45 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 	end_as(&session);
 }
 
+/* fork(3) gives no pidfd: the child waits until there is one, so that its number is still its own. */
+static __attribute__((noreturn)) void standin_await(struct standin *standin, const int known[2])
+{
+	char byte;
+
+	close(known[1]);
+	if (fd_read_all(known[0], &byte, 1) < 0)
+		_exit(EXIT_SLUICE);
+	close(known[0]);
+	standin_main(standin);
+}
+
+static pid_t standin_fork_whole(struct standin *standin, int *pidfd)
+{
+	int known[2], r = 0;
+	pid_t pid;
+
+	if (pipe2(known, O_CLOEXEC) < 0)
+		return -errno;
+	if ((pid = fork()) == 0)
+		standin_await(standin, known);
+	if (pid < 0 || (*pidfd = (int)syscall(SYS_pidfd_open, pid, 0)) < 0)
+		r = -errno;
+	if (r == 0)
+		r = fd_write_all(known[1], "", 1);
+	close(known[0]);
+	close(known[1]);
+	if (r < 0 && pid > 0)
+		waitpid(pid, NULL, 0);
+	return r < 0 ? r : pid;
+}
+
 pid_t standin_start(struct standin *standin, int *pidfd)
 {
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, 0);
+	pid_t pid;
+
+	if (standin->command->body != NULL)
+		return standin_fork_whole(standin, pidfd);
+	pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, 0);
 
 	if (pid == 0)
 		standin_main(standin);

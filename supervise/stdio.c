@@ -121,12 +121,31 @@ int stdio_open(const sl_stdio *stdio, const int *kept, size_t kept_count, struct
 	return r;
 }
 
+int stdio_add(struct stdio_plan *plan, int source, sl_error *error)
+{
+	int target = 3, r;
+
+	while (move_find(plan, target) != NULL)
+		target++;
+	if ((r = move_add(plan, target, source, error)) < 0)
+		return r;
+	qsort(plan->moves, plan->count, sizeof(plan->moves[0]), move_compare);
+	return target;
+}
+
 void stdio_close(struct stdio_ends *ends)
 {
 	for (int i = 0; i < 3; i++) {
 		fd_close(&ends->ours[i]);
 		fd_close(&ends->theirs[i]);
 	}
+}
+
+int stdio_above(const struct stdio_plan *plan)
+{
+	int last = plan->count == 0 ? 2 : plan->moves[plan->count - 1].target;
+
+	return last < 2 ? 3 : last + 1;
 }
 
 int stdio_lift(struct stdio_plan *plan, int above)

@@ -30,6 +30,12 @@ int stdio_open(const sl_stdio *stdio, const int *kept, size_t kept_count, struct
                struct stdio_ends *ends, sl_error *error);
 void stdio_close(struct stdio_ends *ends);
 
+/* One more, at the first number from 3 on that is free, which is returned. -EMFILE. */
+int stdio_add(struct stdio_plan *plan, int source, sl_error *error);
+
+/* The first number above all that the command is to have: from there on giving it its own overwrites none of ours. */
+int stdio_above(const struct stdio_plan *plan);
+
 /* In the new process: every source goes above all targets. Async-signal-safe. -errno. */
 int stdio_lift(struct stdio_plan *plan, int above);
 

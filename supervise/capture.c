@@ -1,0 +1,159 @@
+/* capture.h says what for. */
+#include "supervise/capture.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/fd.h"
+
+enum { PIECE = 65536, IN = 0, OUT = 1, ERR = 2 };
+
+/* By doubling up to the limit, and a NUL behind. */
+static int capture_grow(struct capture *capture, size_t more)
+{
+	size_t need = *capture->size + more + 1, room = capture->room;
+	char *text;
+
+	while (room < need)
+		room = room == 0 ? 64 : room * 2;
+	if (room == capture->room)
+		return 0;
+	if ((text = realloc(*capture->text, room)) == NULL)
+		return -ENOMEM;
+	*capture->text = text;
+	capture->room = room;
+	return 0;
+}
+
+int capture_add(struct capture *capture, const char *piece, size_t size)
+{
+	size_t kept = capture->limit - *capture->size;
+	int r;
+
+	if (size < kept)
+		kept = size;
+	if (kept < size)
+		*capture->cut = 1;
+	if ((r = capture_grow(capture, kept)) < 0)
+		return r;
+	memcpy(*capture->text + *capture->size, piece, kept);
+	*capture->size += kept;
+	(*capture->text)[*capture->size] = '\0';
+	return 0;
+}
+
+/* Always read, also what is not kept: who cannot write waits for ever. */
+int capture_read(struct capture *capture, int *fd)
+{
+	char piece[PIECE];
+	ssize_t size = read(*fd, piece, sizeof(piece));
+
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (size <= 0) {
+		fd_close(fd);
+		return 0;
+	}
+	return capture_add(capture, piece, (size_t)size);
+}
+
+int input_open(int *ours, int *theirs)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	*ours = pair[0];
+	*theirs = pair[1];
+	return 0;
+}
+
+void input_write(int *fd, const sl_result *result, size_t *sent)
+{
+	ssize_t size = send(*fd, (const char *)result->input + *sent, result->input_size - *sent,
+	                    MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (size > 0)
+		*sent += (size_t)size;
+	if ((size < 0 && errno != EAGAIN && errno != EINTR) || *sent == result->input_size)
+		fd_close(fd);
+}
+
+void result_begin(sl_result *result)
+{
+	result->out = result->err = NULL;
+	result->out_size = result->err_size = 0;
+	result->cut = 0;
+	result->status = (sl_status){.code = 0};
+	if (result->limit == 0)
+		result->limit = CAPTURE_LIMIT_DEFAULT;
+}
+
+int streams_open(struct streams *streams, sl_result *result)
+{
+	int r;
+
+	*streams = (struct streams){
+		.fds = {-1, -1, -1},
+		.captures = {
+			[OUT] = {&result->out, &result->out_size, 0, result->limit, &result->cut},
+			[ERR] = {&result->err, &result->err_size, 0, result->limit, &result->cut},
+		}};
+	if ((r = capture_add(&streams->captures[OUT], "", 0)) < 0)
+		return r;
+	return capture_add(&streams->captures[ERR], "", 0);
+}
+
+int streams_serve(struct streams *streams, const sl_result *result, int64_t end)
+{
+	int *fds = streams->fds, r = 0;
+
+	while (r == 0 && (fds[IN] >= 0 || fds[OUT] >= 0 || fds[ERR] >= 0)) {
+		struct pollfd ready[3] = {
+			{fds[IN], POLLOUT, 0}, {fds[OUT], POLLIN, 0}, {fds[ERR], POLLIN, 0}};
+
+		/* The clock is asked each time: an output that never pauses must not outrun it. */
+		if (end >= 0 && deadline_left(end) == 0)
+			return -ETIMEDOUT;
+		if (poll(ready, 3, deadline_left(end)) <= 0)
+			continue;
+		if (ready[IN].revents != 0)
+			input_write(&fds[IN], result, &streams->sent);
+		for (int i = OUT; r == 0 && i <= ERR; i++)
+			if (ready[i].revents != 0)
+				r = capture_read(&streams->captures[i], &fds[i]);
+	}
+	return r;
+}
+
+void streams_close(struct streams *streams)
+{
+	for (int i = 0; i < 3; i++)
+		fd_close(&streams->fds[i]);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t deadline_ms(int timeout_ms)
+{
+	return timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+}
+
+int deadline_left(int64_t end)
+{
+	int64_t left = end < 0 ? -1 : end - now_ms();
+
+	return end < 0 ? -1 : left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}

@@ -1,0 +1,50 @@
+/* What a command writes, kept up to a limit; and what it is given to read. The app's side. */
+#ifndef SL_SUPERVISE_CAPTURE_H
+#define SL_SUPERVISE_CAPTURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sluice.h"
+
+enum { CAPTURE_LIMIT_DEFAULT = 1 << 20 };
+
+/* Of the caller: malloc'd text with a NUL behind, its size, and whether there was more. */
+struct capture {
+	char **text;
+	size_t *size;
+	size_t room, limit;
+	int *cut;
+};
+
+/* With nothing to add: text is "" rather than NULL from then on. -ENOMEM. */
+int capture_add(struct capture *capture, const char *piece, size_t size);
+
+/* One read(2) of what is there; closes *fd at its end. -ENOMEM. */
+int capture_read(struct capture *capture, int *fd);
+
+/* A socket rather than a pipe: MSG_NOSIGNAL, where a pipe would send the app SIGPIPE. -errno. */
+int input_open(int *ours, int *theirs);
+
+/* As much as goes now; closes *fd when all has gone, or nobody reads. */
+void input_write(int *fd, const sl_result *result, size_t *sent);
+
+/* Empty, with its limit set and what the caller wants left alone. */
+void result_begin(sl_result *result);
+
+/* The streams of a command, -1 where there is none, served until all are closed, from one side or the other. `end`: see deadline_ms();
+ * -ETIMEDOUT leaves them open. -ENOMEM. */
+struct streams {
+	int fds[3]; /* input_open(), pipes */
+	size_t sent;
+	struct capture captures[3];
+};
+int streams_open(struct streams *streams, sl_result *result);
+int streams_serve(struct streams *streams, const sl_result *result, int64_t end);
+void streams_close(struct streams *streams);
+
+/* A moment of CLOCK_MONOTONIC in ms, -1: never; and how long it is till then, for poll(2). */
+int64_t deadline_ms(int timeout_ms);
+int deadline_left(int64_t end);
+
+#endif
