@@ -127,7 +127,9 @@ const char *plan_supervision(const struct plan_net *net, const struct kernel *ke
 		return "TCP by port on a kernel whose Landlock has no ports";
 	if (udp_exists(net) && binds_are_judged(net, kernel))
 		return "net-allow-bind for UDP";
-	return binds_are_judged(net, kernel) ? "TCP by port on a kernel whose Landlock has no ports" : NULL;
+	if (binds_are_judged(net, kernel))
+		return "TCP by port on a kernel whose Landlock has no ports";
+	return net->process_limit ? "max-processes" : NULL;
 }
 
 /* A second listener: the kernel gives a task one, and our own filter refuses to hear of another. */
@@ -297,10 +299,12 @@ static unsigned conditions_of(const struct plan *plan, const sl_policy *policy, 
 	all |= net->out->extent[NET_TCP] != NET_ALL ? WHEN_TCP_PARTS : 0;
 	all |= sends_are_judged(net) ? WHEN_SENDS_ASKED : 0;
 	all |= plan->supervised ? WHEN_SUPERVISED : 0;
-	all |= plan->supervised && !kernel->ptrace_capable ? WHEN_HIDING_HURTS : 0;
+	all |= (plan->supervised || plan->max_memory > 0) && !kernel->ptrace_capable ? WHEN_HIDING_HURTS : 0;
 	all |= plan->supervised && !kernel->pidfd_thread ? WHEN_THREADS_BLUR : 0;
 	all |= plan->supervised || kernel->under_gate ? WHEN_UNDER_GATE : 0;
 	all |= plan->limit_file_size ? WHEN_FILE_LIMIT : 0;
+	all |= plan->max_processes > 0 ? WHEN_PROCESS_LIMIT : 0;
+	all |= plan->max_memory > 0 ? WHEN_MEMORY_LIMIT : 0;
 	all |= net->port_remap ? WHEN_PORT_REMAP : 0;
 	all |= net->out->names ? WHEN_NAMES : 0;
 	return all;
@@ -356,6 +360,8 @@ static void slots_plan_remap(struct plan *plan, const struct plan_net *net)
 
 static void slots_plan_limits(struct plan *plan)
 {
+	if (plan->max_processes > 0)
+		slot_ask(&plan->slots[SLOT_FORK], "max-processes: is there room for one more");
 	if (!plan->limit_file_size)
 		slot_open(&plan->slots[SLOT_FALLOCATE], "no limit");
 }

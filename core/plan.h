@@ -46,7 +46,7 @@ enum plan_condition {
 	WHEN_TCP_PARTS = 1 << 6,   /* not every TCP address is allowed */
 	WHEN_SENDS_ASKED = 1 << 7, /* the supervisor sends */
 	WHEN_SUPERVISED = 1 << 8,
-	WHEN_HIDING_HURTS = 1 << 9,  /* the supervisor could not see into an undumpable process */
+	WHEN_HIDING_HURTS = 1 << 9,  /* the supervisor or the keeper could not see into an undumpable process */
 	WHEN_THREADS_BLUR = 1 << 10, /* a pidfd names no thread, and there is a supervisor */
 	WHEN_UNDER_GATE = 1 << 11,
 	WHEN_FILE_LIMIT = 1 << 12,
@@ -54,6 +54,8 @@ enum plan_condition {
 	WHEN_NAMES = 1 << 14,      /* the supervisor answers for host names */
 	WHEN_PORT_REMAP = 1 << 15,
 	WHEN_UDP_TO_ASK = 1 << 16, /* UDP exists only for asking for names */
+	WHEN_PROCESS_LIMIT = 1 << 17,
+	WHEN_MEMORY_LIMIT = 1 << 18, /* the keeper looks at what the tree uses */
 };
 
 enum { ARG_TESTS_MAX = 3 };
@@ -95,6 +97,9 @@ struct plan {
 	const char *kept;    /* what needs a keeper, in launch mode; NULL when nothing does but a supervisor */
 	uint64_t timeout_ms; /* 0: none */
 	bool die_with_parent;
+	uint64_t max_memory;    /* bytes, of the whole tree; 0: no limit */
+	unsigned max_processes; /* likewise */
+	unsigned cpu_percent;   /* of one CPU, likewise */
 	unsigned conditions; /* enum plan_condition */
 
 	bool unix_continue; /* a connect of a unix socket gains nothing by being made into another: dispatch.c */
@@ -125,9 +130,10 @@ struct plan_net {
 	struct unix_need unix_sockets;
 	bool interfaces; /* net-interfaces: netlink sockets exist */
 	bool port_remap;
+	bool process_limit; /* max-processes: not of the network, and asks the same supervisor */
 };
 
-/* What of the network needs a supervisor, in words; NULL when nothing does. */
+/* What needs a supervisor, in words; NULL when nothing does. */
 const char *plan_supervision(const struct plan_net *net, const struct kernel *kernel);
 
 /* Every error names the key or the protection. On failure *plan holds nothing. */

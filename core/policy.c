@@ -158,6 +158,32 @@ static int fd_check(const char *key, const char *value, sl_error *error)
 	return 0;
 }
 
+/* In less no program starts at all. */
+static int memory_check(const char *key, const char *value, sl_error *error)
+{
+	uint64_t size = 0;
+	int r = size_check(key, value, error);
+
+	if (r < 0)
+		return r;
+	size_parse(value, &size);
+	if (size < MEMORY_LEAST)
+		return error_set(error, -ERANGE, "%s: \"%.64s\" given, expected 1M at least", key, value);
+	return 0;
+}
+
+/* More processes than the kernel has numbers for is no limit, nor is more CPU than any machine has. */
+static int number_check(const char *key, const char *value, unsigned most, sl_error *error)
+{
+	uint64_t number;
+	int r = number_parse(value, 1, most, &number);
+
+	if (r < 0)
+		return error_set(error, r, "%s: \"%.64s\" given, expected a number in 1..%u", key, value,
+		                 most);
+	return 0;
+}
+
 static int unix_check(const char *key, const char *value, sl_error *error)
 {
 	struct unix_rule rule;
@@ -208,6 +234,12 @@ static int value_check(const struct option_row *row, const char *value, const st
 		return size_check(row->key, value, error);
 	case OPTION_DURATION:
 		return duration_check(row->key, value, error);
+	case OPTION_MEMORY:
+		return memory_check(row->key, value, error);
+	case OPTION_PROCESSES:
+		return number_check(row->key, value, PROCESSES_MOST, error);
+	case OPTION_PERCENT:
+		return number_check(row->key, value, CPU_PERCENT_MOST, error);
 	case OPTION_RULES:
 		return checks->rule(row->key, value, error);
 	case OPTION_BINDS:
@@ -236,8 +268,19 @@ static int value_check(const struct option_row *row, const char *value, const st
 
 static bool row_is_scalar(const struct option_row *row)
 {
-	return row->kind == OPTION_FLAG || row->kind == OPTION_SIZE || row->kind == OPTION_PROXY ||
-	       row->kind == OPTION_FD || row->kind == OPTION_DURATION;
+	switch (row->kind) {
+	case OPTION_FLAG:
+	case OPTION_SIZE:
+	case OPTION_DURATION:
+	case OPTION_MEMORY:
+	case OPTION_PROCESSES:
+	case OPTION_PERCENT:
+	case OPTION_PROXY:
+	case OPTION_FD:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static int list_append(struct value_list *list, const char *value)

@@ -111,6 +111,7 @@ static int plan_from_policy(struct prepared *prepared, const sl_policy *policy, 
 		.binds = &prepared->binds,
 		.interfaces = policy_has(policy, OPTION_NET_INTERFACES),
 		.port_remap = policy_has(policy, OPTION_PORT_REMAP),
+		.process_limit = policy_has(policy, OPTION_MAX_PROCESSES),
 	};
 	int r = rules_build(prepared, policy, &need, error);
 
