@@ -35,6 +35,7 @@ struct gate_rules {
 	bool names;                 /* the rules name hosts: there is a policy DNS */
 	struct dns_servers servers; /* which it asks */
 	bool port_remap;
+	unsigned max_processes; /* 0: no limit */
 	bool pidfd_thread;
 	bool io_uring;
 	bool sync_wake_up;
@@ -118,6 +119,7 @@ enum {
 	MESSAGE_BATCH_MAX = 64,
 };
 struct scratch;
+struct forks;
 
 struct gate {
 	const struct gate_rules *rules;
@@ -128,7 +130,7 @@ struct gate {
 
 	struct ev_loop *loop;
 	int others;    /* epoll of all that the loop watches but the listener */
-	unsigned jobs; /* of bind_child.c, each with a deadline */
+	unsigned jobs; /* of bind_child.c, each with a deadline; and one where forks wait */
 	struct ev_io listener_ready, ring_ready, waits_ready, control_ready;
 	struct ev_timer tick;
 
@@ -140,6 +142,7 @@ struct gate {
 	struct port_map ports;
 	struct dns *dns; /* NULL: no rule names a host */
 	struct scratch *scratch;
+	struct forks *forks; /* NULL: as many as there may be */
 	struct pidfd_slot pidfds[PIDFDS_MAX];
 	struct pending *pending; /* PENDING_MAX slots, pages touched as they are used */
 	unsigned pending_free, pending_count, pending_look, pending_high;
@@ -207,6 +210,8 @@ struct verdict handle_getsockname(struct gate *gate, const struct call *call);
 struct verdict handle_getpeername(struct gate *gate, const struct call *call);
 struct verdict handle_sendto(struct gate *gate, const struct call *call);
 struct verdict handle_sendmsg(struct gate *gate, const struct call *call);
+struct verdict handle_fork(struct gate *gate, const struct call *call);
+struct verdict handle_prctl(struct gate *gate, const struct call *call);
 struct verdict handle_sendmmsg(struct gate *gate, const struct call *call);
 
 /* h_send.c, for pending.c. Try once more, and count on: the verdict, or LATER when there is no room yet. Give up: what

@@ -158,6 +158,7 @@ static int gate_prepare(struct prepared *prepared, sl_error *error)
 		.ruleset = -1,
 		.port_remap = prepared->plan.conditions & WHEN_PORT_REMAP,
 		.port_map = -1,
+		.max_processes = prepared->plan.max_processes,
 		.pidfd_thread = prepared->kernel.pidfd_thread,
 		.io_uring = prepared->kernel.io_uring,
 		.sync_wake_up = prepared->kernel.sync_wake_up,

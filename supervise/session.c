@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/fd.h"
+#include "supervise/forks.h"
 #include "supervise/handover.h"
 #include "supervise/tree.h"
 
@@ -138,6 +139,8 @@ int session_take_over(struct session *session, const struct prepared *prepared, 
 	}
 	/* It cannot have been reaped: it waits for our word, or for a pidfd to say that it has ended. */
 	session->command = gate->probed = started.value;
+	if (gate->forks != NULL)
+		forks_begin(gate->forks, session->keeper);
 	session->command_pidfd = (int)syscall(SYS_pidfd_open, session->command, 0);
 	if (session->command_pidfd < 0 && control >= 0)
 		return -errno;
