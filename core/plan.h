@@ -46,7 +46,8 @@ enum plan_condition {
 	WHEN_TCP_PARTS = 1 << 6,   /* not every TCP address is allowed */
 	WHEN_SENDS_ASKED = 1 << 7, /* the supervisor sends */
 	WHEN_SUPERVISED = 1 << 8,
-	WHEN_HIDING_HURTS = 1 << 9,  /* the supervisor or the keeper could not see into an undumpable process */
+	WHEN_HIDING_HURTS =
+		1 << 9, /* the supervisor or the keeper could not see into an undumpable process */
 	WHEN_THREADS_BLUR = 1 << 10, /* a pidfd names no thread, and there is a supervisor */
 	WHEN_UNDER_GATE = 1 << 11,
 	WHEN_FILE_LIMIT = 1 << 12,
@@ -93,14 +94,14 @@ struct path_grant {
 struct plan {
 	enum plan_mode mode;
 	bool supervised;
-	const char *reason;  /* what needs the supervisor; NULL without one */
-	const char *kept;    /* what needs a keeper, in launch mode; NULL when nothing does but a supervisor */
+	const char *reason; /* what needs the supervisor; NULL without one */
+	const char *kept;   /* what needs a keeper, in launch mode; NULL when nothing does but a supervisor */
 	uint64_t timeout_ms; /* 0: none */
 	bool die_with_parent;
 	uint64_t max_memory;    /* bytes, of the whole tree; 0: no limit */
 	unsigned max_processes; /* likewise */
 	unsigned cpu_percent;   /* of one CPU, likewise */
-	unsigned conditions; /* enum plan_condition */
+	unsigned conditions;    /* enum plan_condition */
 
 	bool unix_continue; /* a connect of a unix socket gains nothing by being made into another: dispatch.c */
 

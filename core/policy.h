@@ -17,23 +17,23 @@ enum option_id {
 };
 
 enum option_kind {
-	OPTION_FLAG,     /* on or off; at most one value */
-	OPTION_SIZE,     /* one value, the last wins */
-	OPTION_DURATION, /* likewise */
+	OPTION_FLAG,      /* on or off; at most one value */
+	OPTION_SIZE,      /* one value, the last wins */
+	OPTION_DURATION,  /* likewise */
 	OPTION_MEMORY,    /* likewise: a size that a program can live in */
 	OPTION_PROCESSES, /* a number of them; one value */
 	OPTION_PERCENT,   /* of one CPU; one value */
-	OPTION_PATHS,    /* bytes, not empty */
-	OPTION_RULES,    /* netpolicy's grammar */
-	OPTION_BINDS,    /* netpolicy's grammar */
-	OPTION_PROXY,    /* a port, and what may be bound; one value */
-	OPTION_SERVERS,  /* netpolicy's grammar */
-	OPTION_UNIX,     /* core/unix_need.h */
-	OPTION_SYSCALLS, /* comma list of names */
-	OPTION_GROUPS,   /* comma list of group names */
-	OPTION_FDS,      /* one descriptor number */
-	OPTION_FD,       /* likewise, one value */
-	OPTION_LACKS,    /* comma list of protections that a kernel may lack */
+	OPTION_PATHS,     /* bytes, not empty */
+	OPTION_RULES,     /* netpolicy's grammar */
+	OPTION_BINDS,     /* netpolicy's grammar */
+	OPTION_PROXY,     /* a port, and what may be bound; one value */
+	OPTION_SERVERS,   /* netpolicy's grammar */
+	OPTION_UNIX,      /* core/unix_need.h */
+	OPTION_SYSCALLS,  /* comma list of names */
+	OPTION_GROUPS,    /* comma list of group names */
+	OPTION_FDS,       /* one descriptor number */
+	OPTION_FD,        /* likewise, one value */
+	OPTION_LACKS,     /* comma list of protections that a kernel may lack */
 };
 
 struct option_row {
@@ -79,8 +79,8 @@ const char *policy_scalar(const sl_policy *policy, enum option_id option);
 bool policy_degrades(const sl_policy *policy, const char *protection);
 
 /* What is accepted; core/policy.c says why. */
-#define MEMORY_LEAST    (1ull << 20)
-#define PROCESSES_MOST  (1u << 22)
+#define MEMORY_LEAST     (1ull << 20)
+#define PROCESSES_MOST   (1u << 22)
 #define CPU_PERCENT_MOST 100000u
 
 /* A value of net-proxy-only. *binds is a part of `value`, or NULL. -EINVAL. */

@@ -23,7 +23,7 @@ struct fork_wait {
 
 struct forks {
 	struct tree tree;
-	pid_t keeper; /* 0: not known yet */
+	pid_t keeper;    /* 0: not known yet */
 	bool subreapers; /* somebody in the tree takes orphans in */
 	struct process_bound bound;
 	struct fork_on_way on_way[FORKS_ON_WAY_MAX];

@@ -517,7 +517,8 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
-	struct keeper keeper = {.reports = job->reports, .owner = job->owner, .app = job->app, .parked = job->parked};
+	struct keeper keeper = {
+		.reports = job->reports, .owner = job->owner, .app = job->app, .parked = job->parked};
 	pid_t self = getpid();
 	struct pipes pipes;
 	int r;
@@ -527,8 +528,8 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 			close(job->others[i]);
 	if ((r = pipes_open(&pipes)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
 	    (keeper.command = process_fork()) < 0) {
-		struct keeper_report failed = {
-			.event = KEEPER_FAILED, .failure = {r < 0 ? r : -errno, "starting the command"}};
+		struct keeper_report failed = {.event = KEEPER_FAILED,
+		                               .failure = {r < 0 ? r : -errno, "starting the command"}};
 
 		report_both(&keeper, &failed);
 		_exit(1);

@@ -29,7 +29,7 @@ int memory_pause(uint64_t headroom, unsigned cpus, uint64_t cost_us)
 enum {
 	PERIOD_US = 100000,
 	COUNT_LEAST_US = 5000,
-	IDLE_COUNTS = 3,      /* then it is looked at less often */
+	IDLE_COUNTS = 3, /* then it is looked at less often */
 	IDLE_PERIODS = 4,
 };
 

@@ -16,11 +16,11 @@ int memory_pause(uint64_t headroom, unsigned cpus, uint64_t cost_us);
 /* What it may have is counted by the clock, what it had by the kernel; all in microseconds. */
 struct throttle {
 	unsigned percent, cpus;
-	int64_t at;      /* of the last count */
-	int64_t credit;  /* what it may have before it is to stop; below 0 it has had too much */
-	int64_t used;    /* the kernel's count then */
+	int64_t at;     /* of the last count */
+	int64_t credit; /* what it may have before it is to stop; below 0 it has had too much */
+	int64_t used;   /* the kernel's count then */
 	bool stopped;
-	int idle;        /* counts in a row that found nothing used */
+	int idle; /* counts in a row that found nothing used */
 };
 
 void throttle_begin(struct throttle *throttle, unsigned percent, unsigned cpus, int64_t now);

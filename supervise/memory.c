@@ -39,8 +39,8 @@ struct sum {
 	uint64_t shared; /* mapped, each process its part */
 	uint64_t held;   /* memfds that are open */
 	uint64_t counted_twice;
-	uint64_t files;  /* by how much the granted file systems have grown */
-	bool blurred;    /* it has shared memory that cannot be told apart */
+	uint64_t files; /* by how much the granted file systems have grown */
+	bool blurred;   /* it has shared memory that cannot be told apart */
 };
 
 static char text[TEXT_SIZE];
@@ -65,7 +65,8 @@ static void task_try(struct tree *tree, int task, const char *tid, void *context
 		return;
 	place->found = true;
 	(void)tree;
-	snprintf(place->path + strlen(place->path), sizeof(place->path) - strlen(place->path), "/task/%.10s", tid);
+	snprintf(place->path + strlen(place->path), sizeof(place->path) - strlen(place->path), "/task/%.10s",
+	         tid);
 }
 
 /* Where under /proc the memory of a process is to be seen: its first thread may have ended, and the others go on. Its
@@ -262,7 +263,8 @@ static void task_descriptors(struct tree *tree, int task, const char *tid, void 
 }
 
 /* By smaps_rollup; where that may not be read (a program file that its user may not read), as the first look has them. */
-static void pages_add(struct memory *memory, const struct place *place, const struct pages *status, struct sum *sum)
+static void pages_add(struct memory *memory, const struct place *place, const struct pages *status,
+                      struct sum *sum)
 {
 	char path[64];
 	long size;
@@ -276,9 +278,9 @@ static void pages_add(struct memory *memory, const struct place *place, const st
 	}
 	if (size <= 0)
 		return;
-	sum->own += status->tables + KIB * (text_number(text, "\nPss_Anon:") + text_number(text, "\nSwapPss:") +
-	                                    text_number(text, "\nPrivate_Hugetlb:") +
-	                                    text_number(text, "\nShared_Hugetlb:"));
+	sum->own += status->tables +
+	            KIB * (text_number(text, "\nPss_Anon:") + text_number(text, "\nSwapPss:") +
+	                   text_number(text, "\nPrivate_Hugetlb:") + text_number(text, "\nShared_Hugetlb:"));
 	sum->shared += KIB * text_number(text, "\nPss_Shmem:");
 }
 
@@ -344,7 +346,8 @@ static bool is_granted(const struct memory *memory, uint64_t device)
 	return false;
 }
 
-static void mapping_begin(const struct memory *memory, const char *line, struct mapping *mapping, struct sum *sum)
+static void mapping_begin(const struct memory *memory, const char *line, struct mapping *mapping,
+                          struct sum *sum)
 {
 	uint64_t device, inode;
 	unsigned major;

@@ -19,8 +19,9 @@ struct memory {
 	struct tree *tree;
 	uint64_t limit;
 	unsigned cpus;
-	bool shared_blurs;   /* there may be shared memory that nobody holds or maps: sysv_ipc */
-	uint64_t floor;      /* the least of all shared memory of the machine that was seen: what grew since may be ours */
+	bool shared_blurs; /* there may be shared memory that nobody holds or maps: sysv_ipc */
+	uint64_t
+		floor; /* the least of all shared memory of the machine that was seen: what grew since may be ours */
 	uint64_t shm_device; /* of memfd_create(2) */
 	struct tmpfs tmpfs[TMPFS_MAX];
 	unsigned tmpfs_count;

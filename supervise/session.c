@@ -121,14 +121,16 @@ static int listener_take(struct session *session, int control)
 	return 0;
 }
 
-int session_take_over(struct session *session, const struct prepared *prepared, const struct session_ends *ends)
+int session_take_over(struct session *session, const struct prepared *prepared,
+                      const struct session_ends *ends)
 {
 	struct gate *gate = &session->gate;
 	struct keeper_report started;
 	int control = ends->ours[0], r;
 
 	session->reports = ends->ours[1];
-	r = control >= 0 ? gate_open(gate, &prepared->rules, control) : gate_open_idle(gate, &prepared->rules);
+	r = control >= 0 ? gate_open(gate, &prepared->rules, control)
+	                 : gate_open_idle(gate, &prepared->rules);
 	if (r < 0)
 		return r;
 	if (!report_read(session, &started))

@@ -28,8 +28,8 @@ enum {
 	LOOK_ROUNDS = 100,
 	ROUNDS_TO_REPEAT = 16,
 	ROUNDS_AT_ONCE = 4,
-	STAT_UTIME = 14, /* proc_pid_stat(5): this and the three behind it */
-	TICK_US = 10000, /* USER_HZ is 100 */
+	STAT_UTIME = 14,     /* proc_pid_stat(5): this and the three behind it */
+	TICK_US = 10000,     /* USER_HZ is 100 */
 	STATUS_SIZE = 16384, /* groups stand before the signals */
 };
 
@@ -344,7 +344,7 @@ static uint64_t signals_pending(const struct tree *tree, pid_t pid)
 	return at == NULL ? 0 : strtoull(at + strlen("\nShdPnd:"), NULL, 16);
 }
 
-#define SIGNAL_BIT(number) (1ull << ((number) - 1))
+#define SIGNAL_BIT(number) (1ull << ((number)-1))
 
 /* A signal that stops waits in one who is stopped already, and SIGCONT would take it away unseen. */
 static void process_continue(const struct tree *tree, pid_t pid)
