@@ -29,19 +29,20 @@ int memory_pause(uint64_t headroom, unsigned cpus, uint64_t cost_us)
 enum {
 	PERIOD_US = 100000,
 	COUNT_LEAST_US = 5000,
-	IDLE_COUNTS = 3, /* then it is looked at less often */
-	IDLE_PERIODS = 4,
+	IDLE_AFTER_US = 300000, /* then it is looked at less often */
+	IDLE_PERIODS = 2,
 };
 
 void throttle_begin(struct throttle *throttle, unsigned percent, unsigned cpus, int64_t now)
 {
-	*throttle = (struct throttle){.percent = percent, .cpus = cpus > 0 ? cpus : 1, .at = now};
+	*throttle =
+		(struct throttle){.percent = percent, .cpus = cpus > 0 ? cpus : 1, .at = now, .busy_at = now};
 	throttle->credit = (int64_t)percent * PERIOD_US / 100;
 }
 
 void throttle_skip(struct throttle *throttle, int64_t now, int64_t used)
 {
-	throttle->at = now;
+	throttle->at = throttle->busy_at = now;
 	throttle->used = used;
 	throttle->stopped = false;
 }
@@ -56,7 +57,8 @@ static void throttle_account(struct throttle *throttle, int64_t now, int64_t use
 	throttle->credit += passed * throttle->percent / 100 - delta;
 	if (throttle->credit > share)
 		throttle->credit = share;
-	throttle->idle = delta == 0 ? throttle->idle + 1 : 0;
+	if (delta > 0 || throttle->stopped)
+		throttle->busy_at = now;
 	throttle->at = now;
 	throttle->used = used;
 }
@@ -80,7 +82,7 @@ int throttle_count(struct throttle *throttle, int64_t now, int64_t used)
 		throttle->stopped = throttle->credit <= 0;
 	if (throttle->stopped)
 		wait = time_to_go_on(throttle);
-	else if (throttle->idle >= IDLE_COUNTS)
+	else if (now - throttle->busy_at >= IDLE_AFTER_US)
 		wait = IDLE_PERIODS * PERIOD_US;
 	else
 		wait = between(throttle->credit / throttle->cpus, COUNT_LEAST_US, PERIOD_US);

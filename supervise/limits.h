@@ -20,7 +20,7 @@ struct throttle {
 	int64_t credit; /* what it may have before it is to stop; below 0 it has had too much */
 	int64_t used;   /* the kernel's count then */
 	bool stopped;
-	int idle; /* counts in a row that found nothing used */
+	int64_t busy_at; /* when it was last found to use something, or stopped */
 };
 
 void throttle_begin(struct throttle *throttle, unsigned percent, unsigned cpus, int64_t now);
