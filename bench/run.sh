@@ -35,5 +35,6 @@ run bench_spawn "$B/sluice" || failed=1
 run bench_confine || failed=1
 run bench_table | table_rows || failed=1
 timeout -k 5 90 ./bench/bench_servers.sh "$B/sluice" || failed=1
+timeout -k 5 150 ./bench/bench_limits.sh "$B/sluice" || failed=1
 printf '\nload afterwards: %s\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
 exit "$failed"

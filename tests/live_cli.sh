@@ -28,11 +28,14 @@ explain_addresses() {
 	"$SLUICE" explain --fs-system --net-allow 10.0.0.0/8:443 --net-allow 192.0.2.7 --net-allow '[2001:db8::/32]:80,443' \
 		--net-allow :53 --net-deny 10.9.0.0/16 --net-allow icmp://192.0.2.7 --net-allow-bind 8080 --net-allow-unix '*'
 }
+# Without the one line that depends on who asks.
+explain_limits() { "$SLUICE" explain --fs-system -m 512M -P 10 -c 50 --timeout 90 | grep -v PR_SET_DUMPABLE; }
 
 if [ "${1-}" = --regenerate ]; then
 	set -e
 	explain_nothing >"$golden/explain-nothing.txt"
 	explain_ports >"$golden/explain-ports.txt"
+	explain_limits >"$golden/explain-limits.txt"
 	explain_addresses >"$golden/explain-addresses.$(capability).txt"
 	# And without that one capability.
 	if [ "$(capability)" = capable ]; then
@@ -271,6 +274,8 @@ explain_nothing >got.txt
 tap_same "explain: an empty policy" "$golden/explain-nothing.txt" got.txt
 explain_ports >got.txt
 tap_same "explain: ports, no supervisor" "$golden/explain-ports.txt" got.txt
+explain_limits >got.txt
+tap_same "explain: limits over the tree" "$golden/explain-limits.txt" got.txt
 if ! grep -q '^pidfd-thread  *yes' check.txt; then
 	tap_skip "explain: addresses" "this kernel lacks PIDFD_THREAD, so the plan has one rule more"
 elif grep -q '^ptrace-access  *MISSING' check.txt; then

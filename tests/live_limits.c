@@ -132,8 +132,8 @@ static void the_share_is_kept_whatever_the_tree_does(void **state)
 		        rows[i].how, bare, 100 * few / span, 100 * half / span);
 		if (few > (0.2 + rows[i].slack) * span || half > (0.5 + rows[i].slack) * span)
 			fail_msg("%s: %.2f and %.2f of %.2f s", rows[i].how, few, half, span);
-		/* On a busy machine it may not get even that. */
-		if (few < 0.05 * span || bare < 1.2 * few)
+		/* On a busy machine it gets less than its share with no limit at all. */
+		if (bare > 0.8 * span && (few < 0.1 * span || half < 0.2 * span))
 			fail_msg("%s: %.2f s, and %.2f without a limit", rows[i].how, few, bare);
 	}
 }
@@ -175,7 +175,7 @@ static sl_sandbox *burner_start(const char *percent, pid_t *pid)
 	return sandbox;
 }
 
-/* How many of 300 looks, a few milliseconds apart, find it stopped. */
+/* How many of so many looks, a few milliseconds apart, find it stopped. */
 static int stopped_of(pid_t pid, int looks)
 {
 	int stopped = 0;
@@ -185,27 +185,40 @@ static int stopped_of(pid_t pid, int looks)
 	return stopped;
 }
 
+static bool goes_on(pid_t pid)
+{
+	for (int i = 0; i < 2000; i++)
+		if (stopped_of(pid, 1) == 0)
+			return true;
+	return false;
+}
+
+/* The throttle at work; on a busy machine it may have nothing to do. */
+static void stops_wait(pid_t pid)
+{
+	for (int i = 0; i < 300 && stopped_of(pid, 1) == 0; i++)
+		;
+}
+
 static void what_is_paused_stays_so_and_goes_on_afterwards(void **state)
 {
 	pid_t pid;
-	sl_sandbox *sandbox = burner_start("30", &pid);
+	sl_sandbox *sandbox = burner_start("10", &pid);
 
 	(void)state;
 	usleep(300000);
 	for (int i = 0; i < 5; i++) {
-		int stopped;
-
+		if (i % 2 == 0)
+			stops_wait(pid);
 		assert_int_equal(sl_pause(sandbox, NULL), 0);
 		assert_int_equal(stopped_of(pid, 150), 150);
 		assert_int_equal(sl_resume(sandbox, NULL), 0);
-		usleep(37000);
-		stopped = stopped_of(pid, 150);
-		assert_in_range(stopped, 1, 149);
+		assert_true(goes_on(pid));
 	}
 	assert_int_equal(sl_freeze(sandbox, NULL), 0);
 	assert_int_equal(stopped_of(pid, 100), 100);
 	assert_int_equal(sl_thaw(sandbox, NULL), 0);
-	assert_in_range(stopped_of(pid, 150), 1, 149);
+	assert_true(goes_on(pid));
 	sl_sandbox_free(sandbox);
 }
 
@@ -213,17 +226,18 @@ static void what_is_paused_stays_so_and_goes_on_afterwards(void **state)
 static void who_was_stopped_by_somebody_else_is_not_continued(void **state)
 {
 	pid_t pid;
-	sl_sandbox *sandbox = burner_start("50", &pid);
+	sl_sandbox *sandbox = burner_start("10", &pid);
 
 	(void)state;
 	usleep(300000);
 	for (int i = 0; i < 8; i++) {
+		if (i % 2 == 0)
+			stops_wait(pid);
 		kill(pid, SIGSTOP);
-		usleep((useconds_t)(150000 + i * 23000));
+		usleep(400000);
 		assert_int_equal(stopped_of(pid, 100), 100);
 		kill(pid, SIGCONT);
-		usleep((useconds_t)(20000 + i * 31000));
-		assert_in_range(stopped_of(pid, 150), 1, 149);
+		assert_true(goes_on(pid));
 	}
 	sl_sandbox_free(sandbox);
 }
