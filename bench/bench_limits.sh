@@ -25,11 +25,11 @@ build() {
 	exit 1
 }
 
+# Seconds by the clock, and of CPU: all that was waited for, so the keeper and the supervisor too.
 timed() {
-	local before=$EPOCHREALTIME
+	local TIMEFORMAT='%R %U %S'
 
-	build "$@"
-	awk -v a="$before" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.3f\n", b - a }'
+	{ time build "$@"; } 2>&1 | awk '{ print $1, $2 + $3 }'
 }
 
 median() {
@@ -37,7 +37,7 @@ median() {
 }
 
 # One object for each file of a room: enough forks to count, and some seconds.
-mapfile -t targets < <(cd "$source" && for file in core/*.c netpolicy/*.c; do echo "$top/build/${file%.c}.o"; done)
+mapfile -t targets < <(cd "$source" && for file in core/*.c netpolicy/*.c supervise/*.c; do echo "$top/build/${file%.c}.o"; done)
 
 names=(bare confined memory processes both)
 command_of() {
@@ -61,14 +61,21 @@ for ((round = 0; round < rounds && SECONDS < end; round++)); do
 	done
 done
 
-# row NAME WHAT BASE: against BASE, which is to be reached to 98 %.
-row() {
-	local ratio
+# column NAME N: seconds, the median.
+column() {
+	awk -v n="$2" '{ print $n }' "$top/times.$1" | median
+}
 
-	ratio=$(paste "$top/times.$3" "$top/times.$1" | awk '{ print $1 / $2 }' | median)
-	printf '%-46s %8s s %10s %8s s  %-18s %-14s %s\n' "$2" "$(median <"$top/times.$3")" - "$(median <"$top/times.$1")" \
-		"$(awk -v r="$ratio" 'BEGIN { printf "%.1f %% of %s", 100 * r, "'"$3"'" }')" '>= 98 %' \
-		"$(awk -v r="$ratio" 'BEGIN { print r >= 0.98 ? "yes" : "no" }')"
+# row NAME WHAT BASE: against BASE, which is to be reached to 98 %. On a busy machine the CPU time says more.
+row() {
+	local ratio unit=('' '' ', CPU time') n
+
+	for n in 1 2; do
+		ratio=$(paste "$top/times.$3" "$top/times.$1" | awk -v n="$n" '{ print $n / $(n + 2) }' | median)
+		printf '%-46s %8s s %10s %8s s  %-18s %-14s %s\n' "$2${unit[n]}" "$(column "$3" "$n")" - "$(column "$1" "$n")" \
+			"$(awk -v r="$ratio" -v b="$3" 'BEGIN { printf "%.1f %% of %s", 100 * r, b }')" '>= 98 %' \
+			"$(awk -v r="$ratio" 'BEGIN { print (r >= 0.98 ? "yes" : "no") }')"
+	done
 }
 
 row confined "make -j2, no limits" bare

@@ -229,13 +229,14 @@ static int route_chain(size_t size)
 	_exit(0);
 }
 
-/* Its file may be executed and not read, so its memory may not be looked into. */
+/* Its file may be executed and not read: to another process of an ordinary user neither its memory nor its descriptors
+ * are to be seen. */
 static int route_exec(size_t size)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "%zu", size / MIB);
-	execl(self, self, "memory", "private", text, NULL);
+	execl(getenv("UNREADABLE"), self, "memory", "memfd", text, NULL);
 	return 3;
 }
 
@@ -313,7 +314,7 @@ static const struct route {
 	{"daemon", route_daemon},
 	{"dead leader", route_dead_leader},
 	{"chain", route_chain},
-	{"exec", route_exec},
+	{"exec, not to be looked into", route_exec},
 	{"reserved", plain_reserve, true},
 	{"shared by forks", plain_forks, true},
 	{"memfd, mapped twice", plain_memfd, true},
@@ -470,8 +471,8 @@ static int bare_run(const char *const argv[])
 
 static int memory_run(const char *const argv[], const char *limit)
 {
-	sl_policy *policy =
-		policy_of(POLICY("fs-system", "", "fs-read", self, "fs-write", shm_dir, "max-memory", limit));
+	sl_policy *policy = policy_of(POLICY("fs-system", "", "fs-read", self, "fs-read",
+	                                     getenv("UNREADABLE"), "fs-write", shm_dir, "max-memory", limit));
 	sl_result result = {0};
 	sl_error error;
 	int r = sl_run(policy, argv, &result, &error), reason = result.status.reason,
@@ -685,6 +686,9 @@ int main(int argc, char *argv[])
 	if (argc > 1 && strcmp(argv[1], "sleep") == 0)
 		return usleep(HOLD_US);
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+		return 1;
+	setenv("UNREADABLE", text_of("%s/unreadable", scratch()), 1);
+	if (system(text_of("install -m 0111 %s %s/unreadable", self, scratch())) != 0)
 		return 1;
 	setenv("SHM_OF", text_of("%d", getpid()), 1);
 	snprintf(shm_file, sizeof(shm_file), "/dev/shm/sluice-limits.%d/file", getpid());
