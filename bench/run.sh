@@ -37,5 +37,6 @@ timeout -k 5 300 "$B/bench/bench_clones" || failed=1
 run bench_confine || failed=1
 run bench_table | table_rows || failed=1
 timeout -k 5 180 ./bench/bench_servers.sh "$B/sluice" "$B/bench/bench_wall" || failed=1
+timeout -k 5 150 ./bench/bench_limits.sh "$B/sluice" || failed=1
 printf '\nload afterwards: %s\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
 exit "$failed"

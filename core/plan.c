@@ -176,6 +176,12 @@ static bool cpus_are_shown(const struct plan_net *net, const struct kernel *kern
 	return net->num_cpus && !net->name;
 }
 
+static bool forks_are_counted(const struct plan_net *net, const struct kernel *kernel)
+{
+	(void)kernel;
+	return net->process_limit;
+}
+
 /* What the kernel cannot decide alone. */
 static const struct {
 	bool (*asks)(const struct plan_net *net, const struct kernel *kernel);
@@ -188,6 +194,7 @@ static const struct {
 	{icmp_has_parts, "net-allow for ICMP with addresses"},
 	{unix_has_paths, "net-allow-unix with paths"},
 	{udp_binds_ask, "net-allow-bind for UDP"},
+	{forks_are_counted, "max-processes"},
 	{both_are_shown, "name and num-cpus"},
 	{name_is_shown, "name"},
 	{cpus_are_shown, "num-cpus"},
@@ -392,10 +399,12 @@ static unsigned conditions_of(const struct plan *plan, const sl_policy *policy, 
 	all |= net->out->extent[NET_TCP] != NET_ALL ? WHEN_TCP_PARTS : 0;
 	all |= sends_are_judged(net) ? WHEN_SENDS_ASKED : 0;
 	all |= plan->supervised ? WHEN_SUPERVISED : 0;
-	all |= plan->supervised && !kernel->ptrace_capable ? WHEN_HIDING_HURTS : 0;
+	all |= (plan->supervised || plan->max_memory > 0) && !kernel->ptrace_capable ? WHEN_HIDING_HURTS : 0;
 	all |= plan->supervised && !kernel->pidfd_thread ? WHEN_THREADS_BLUR : 0;
 	all |= plan->supervised || kernel->under_gate ? WHEN_UNDER_GATE : 0;
 	all |= plan->limit_file_size ? WHEN_FILE_LIMIT : 0;
+	all |= plan->max_processes > 0 ? WHEN_PROCESS_LIMIT : 0;
+	all |= plan->max_memory > 0 ? WHEN_MEMORY_LIMIT : 0;
 	all |= net->port_remap ? WHEN_PORT_REMAP : 0;
 	all |= net->out->names ? WHEN_NAMES : 0;
 	all |= plan->child.no_huge_pages ? WHEN_NO_HUGE_PAGES : 0;
@@ -465,6 +474,8 @@ static void slots_plan_views(struct plan *plan)
 
 static void slots_plan_limits(struct plan *plan)
 {
+	if (plan->max_processes > 0)
+		slot_ask(&plan->slots[SLOT_FORK], "max-processes: is there room for one more");
 	if (!plan->limit_file_size)
 		slot_open(&plan->slots[SLOT_FALLOCATE], "no limit");
 	/* Which cores it asks for is in memory. */

@@ -47,7 +47,8 @@ enum plan_condition {
 	WHEN_TCP_PARTS = 1 << 6,   /* not every TCP address is allowed */
 	WHEN_SENDS_ASKED = 1 << 7, /* the supervisor sends */
 	WHEN_SUPERVISED = 1 << 8,
-	WHEN_HIDING_HURTS = 1 << 9,  /* the supervisor could not see into an undumpable process */
+	WHEN_HIDING_HURTS =
+		1 << 9, /* the supervisor or the keeper could not see into an undumpable process */
 	WHEN_THREADS_BLUR = 1 << 10, /* a pidfd names no thread, and there is a supervisor */
 	WHEN_UNDER_GATE = 1 << 11,
 	WHEN_FILE_LIMIT = 1 << 12,
@@ -59,6 +60,8 @@ enum plan_condition {
 	WHEN_NUM_CPUS = 1 << 18,   /* ... and a number of CPUs */
 	WHEN_NO_HUGE_PAGES = 1 << 19,
 	WHEN_NO_RANDOMIZE = 1 << 20,
+	WHEN_PROCESS_LIMIT = 1 << 21,
+	WHEN_MEMORY_LIMIT = 1 << 22, /* the keeper looks at what the tree uses */
 };
 
 /* Files that show something else are looked for. */
@@ -99,11 +102,14 @@ struct path_grant {
 struct plan {
 	enum plan_mode mode;
 	bool supervised;
-	const char *reason;  /* what needs the supervisor; NULL without one */
-	const char *kept;    /* what needs a keeper, in launch mode; NULL when nothing does but a supervisor */
+	const char *reason; /* what needs the supervisor; NULL without one */
+	const char *kept;   /* what needs a keeper, in launch mode; NULL when nothing does but a supervisor */
 	uint64_t timeout_ms; /* 0: none */
 	bool die_with_parent;
-	unsigned conditions; /* enum plan_condition */
+	uint64_t max_memory;    /* bytes, of the whole tree; 0: no limit */
+	unsigned max_processes; /* likewise */
+	unsigned cpu_percent;   /* of one CPU, likewise */
+	unsigned conditions;    /* enum plan_condition */
 
 	bool unix_continue; /* a connect of a unix socket gains nothing by being made into another: dispatch.c */
 
@@ -139,6 +145,7 @@ struct plan_net {
 	bool interfaces; /* net-interfaces: netlink sockets exist */
 	bool port_remap;
 	bool name, num_cpus; /* are given: a supervisor answers for them */
+	bool process_limit; /* max-processes: not of the network, and asks the same supervisor */
 };
 
 /* What needs a supervisor, in words; NULL when nothing does. */

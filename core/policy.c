@@ -146,8 +146,8 @@ static int duration_check(const char *key, const char *value, sl_error *error)
 	int r = duration_parse(value, &ms);
 
 	if (r < 0)
-		return error_set(error, r, "%s: \"%.64s\" %s, expected a time such as 30, 1.5s, 10m or 2h", key,
-		                 value, r == -ERANGE ? "is too long or too short" : "is not a time");
+		return error_set(error, r, "%s: \"%.64s\" %s, expected a time such as 30, 1.5s, 10m or 2h",
+		                 key, value, r == -ERANGE ? "is too long or too short" : "is not a time");
 	return 0;
 }
 
@@ -158,6 +158,32 @@ static int fd_check(const char *key, const char *value, sl_error *error)
 
 	if (r < 0)
 		return error_set(error, r, "%s: \"%.64s\" given, expected a descriptor number", key, value);
+	return 0;
+}
+
+/* In less no program starts at all. */
+static int memory_check(const char *key, const char *value, sl_error *error)
+{
+	uint64_t size = 0;
+	int r = size_check(key, value, error);
+
+	if (r < 0)
+		return r;
+	size_parse(value, &size);
+	if (size < MEMORY_LEAST)
+		return error_set(error, -ERANGE, "%s: \"%.64s\" given, expected 1M at least", key, value);
+	return 0;
+}
+
+/* More processes than the kernel has numbers for is no limit, nor is more CPU than any machine has. */
+static int number_check(const char *key, const char *value, unsigned most, sl_error *error)
+{
+	uint64_t number;
+	int r = number_parse(value, 1, most, &number);
+
+	if (r < 0)
+		return error_set(error, r, "%s: \"%.64s\" given, expected a number in 1..%u", key, value,
+		                 most);
 	return 0;
 }
 
@@ -259,6 +285,12 @@ int policy_value_check(const struct option_row *row, const char *value, const st
 		return size_check(row->key, value, error);
 	case OPTION_DURATION:
 		return duration_check(row->key, value, error);
+	case OPTION_MEMORY:
+		return memory_check(row->key, value, error);
+	case OPTION_PROCESSES:
+		return number_check(row->key, value, PROCESSES_MOST, error);
+	case OPTION_PERCENT:
+		return number_check(row->key, value, CPU_PERCENT_MOST, error);
 	case OPTION_RULES:
 		return checks->rule(row->key, value, error);
 	case OPTION_BINDS:
@@ -311,7 +343,7 @@ bool option_is_scalar(const struct option_row *row)
 	static const enum option_kind scalars[] = {
 		OPTION_FLAG, OPTION_SIZE,  OPTION_PROXY, OPTION_FD,  OPTION_NUMBER,
 		OPTION_DURATION, OPTION_PATH, OPTION_CORES, OPTION_MODE,  OPTION_IDS, OPTION_DEVICES,
-		OPTION_HOST, OPTION_CPUS,
+		OPTION_HOST, OPTION_CPUS, OPTION_MEMORY, OPTION_PROCESSES, OPTION_PERCENT,
 	};
 
 	for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)

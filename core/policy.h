@@ -20,6 +20,9 @@ enum option_kind {
 	OPTION_FLAG,     /* on or off; at most one value */
 	OPTION_SIZE,     /* one value, the last wins */
 	OPTION_DURATION, /* likewise */
+	OPTION_MEMORY,   /* likewise: a size that a program can live in */
+	OPTION_PROCESSES, /* a number of them; one value */
+	OPTION_PERCENT,  /* of one CPU; one value */
 	OPTION_PATHS,    /* bytes, not empty */
 	OPTION_RULES,    /* netpolicy's grammar */
 	OPTION_BINDS,    /* netpolicy's grammar */
@@ -92,6 +95,11 @@ const char *policy_scalar(const sl_policy *policy, enum option_id option);
 
 /* Does a value of `degrade` name it? */
 bool policy_degrades(const sl_policy *policy, const char *protection);
+
+/* What is accepted; core/policy.c says why. */
+#define MEMORY_LEAST     (1ull << 20)
+#define PROCESSES_MOST   (1u << 22)
+#define CPU_PERCENT_MOST 100000u
 
 /* A value of net-proxy-only. *binds is a part of `value`, or NULL. -EINVAL. */
 int proxy_parse(const char *value, uint16_t *port, const char **binds);

@@ -254,6 +254,7 @@ static const struct arg_rule clone_rules[] = {
          REFUSE(EPERM),
          "a thread with descriptors of its own: this kernel cannot name it (PIDFD_THREAD)",
          WHEN_THREADS_BLUR},
+	{{MASKED(0, CLONE_THREAD, 0)}, 1, ASK, "a process, not a thread: max-processes", WHEN_PROCESS_LIMIT},
 };
 
 /* CLONE_THREAD alone changes nothing and tells whether there are other threads: unshare(2), EINVAL. A second
@@ -285,6 +286,11 @@ static const struct arg_rule prctl_rules[] = {
          REFUSE(0),
          "PR_SET_DUMPABLE 0: pretended, the gate must see in",
          WHEN_HIDING_HURTS},
+	{{IS(0, PR_SET_CHILD_SUBREAPER)},
+         1,
+         ASK,
+         "orphans come to it: max-processes looks twice",
+         WHEN_PROCESS_LIMIT},
 	{{IS(0, PR_SET_MM)}, 1, REFUSE(EPERM), "PR_SET_MM"},
 	{{IS(0, PRCTL_PTRACER)}, 1, REFUSE(EPERM), "PR_SET_PTRACER"},
 	{{IS(0, 62)}, 1, REFUSE(EPERM), "PR_SCHED_CORE"},
@@ -410,6 +416,7 @@ static const struct slot_plan defaults[SLOT_COUNT] = {
 	[SLOT_SENDMSG] = {RULES(sendmsg_rules), ALLOW, "sends that connect"},
 	[SLOT_SENDMMSG] = {RULES(sendmmsg_rules), ALLOW, "sends that connect"},
 	[SLOT_CLONE] = {RULES(clone_rules), ALLOW, "new processes in the same namespaces"},
+	[SLOT_FORK] = {.otherwise = ALLOW, .why = "new processes in the same namespaces"},
 	[SLOT_UNSHARE] = {RULES(unshare_rules), REFUSE(EPERM), "namespaces carry capabilities"},
 	[SLOT_SECCOMP] = {RULES(seccomp_rules), ALLOW, "filters on top may only narrow"},
 	[SLOT_PRCTL] = {RULES(prctl_rules), ALLOW, "process attributes"},

@@ -33,6 +33,14 @@ static const struct dispatch_row rows[] = {
 	{SYS_accept4, MAY_CONTINUE, handle_accept},
 	{SYS_getsockname, MAY_CONTINUE, handle_getsockname},
 	{SYS_getpeername, MAY_CONTINUE, handle_getpeername},
+	/* What is asked for stands in registers, and the kernel uses the same ones again: whether there is room for one more
+	 * does not depend on any memory that they point to. Flags that would make another thing of it (a thread, a sibling,
+	 * namespaces) are told apart by the filter, before and again. A tracer could change registers, and there is none. */
+	{SYS_clone, MAY_CONTINUE, handle_fork},
+	{SYS_fork, MAY_CONTINUE, handle_fork},
+	{SYS_vfork, MAY_CONTINUE, handle_fork},
+	/* PR_SET_CHILD_SUBREAPER alone: not a question, the supervisor only wants to know of it. */
+	{SYS_prctl, MAY_CONTINUE, handle_prctl},
 	{SYS_sendto, 0, handle_sendto},
 	{SYS_sendmsg, 0, handle_sendmsg},
 	{SYS_sendmmsg, 0, handle_sendmmsg},

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/fd.h"
+#include "supervise/forks.h"
 #include "supervise/gate.h"
 #include "supervise/unix.h"
 
@@ -103,7 +104,8 @@ int gate_open(struct gate *gate, const struct gate_rules *rules, int control)
 	target_init(gate);
 	if (rules->unix_grants != NULL)
 		unix_names_init();
-	if ((r = views_open(&gate->views, &rules->views)) < 0)
+	if ((r = views_open(&gate->views, &rules->views)) < 0 ||
+	    (rules->max_processes > 0 && (r = forks_open(gate, rules->max_processes)) < 0))
 		return r;
 	if ((r = connect_guard_init()) < 0 || (r = send_init(gate)) < 0 || (r = names_open(gate)) < 0)
 		return r;

@@ -37,6 +37,7 @@ struct gate_rules {
 	struct dns_servers servers; /* which it asks */
 	bool port_remap;
 	struct view_rules views;
+	unsigned max_processes; /* 0: no limit */
 	bool pidfd_thread;
 	bool io_uring;
 	bool sync_wake_up;
@@ -120,6 +121,7 @@ enum {
 	MESSAGE_BATCH_MAX = 64,
 };
 struct scratch;
+struct forks;
 
 struct gate {
 	const struct gate_rules *rules;
@@ -130,7 +132,7 @@ struct gate {
 
 	struct ev_loop *loop;
 	int others;    /* epoll of all that the loop watches but the listener */
-	unsigned jobs; /* of bind_child.c, each with a deadline */
+	unsigned jobs; /* of bind_child.c, each with a deadline; and one where forks wait */
 	struct ev_io listener_ready, ring_ready, waits_ready, control_ready;
 	struct ev_timer tick;
 
@@ -143,6 +145,7 @@ struct gate {
 	struct views views;
 	struct dns *dns; /* NULL: no rule names a host */
 	struct scratch *scratch;
+	struct forks *forks; /* NULL: as many as there may be */
 	struct pidfd_slot pidfds[PIDFDS_MAX];
 	struct pending *pending; /* PENDING_MAX slots, pages touched as they are used */
 	unsigned pending_free, pending_count, pending_look, pending_high;
@@ -150,7 +153,8 @@ struct gate {
 
 /* gate.c */
 int gate_open(struct gate *gate, const struct gate_rules *rules, int control);
-int gate_open_idle(struct gate *gate, const struct gate_rules *rules); /* the loop alone: no call will be asked about */
+int gate_open_idle(struct gate *gate,
+                   const struct gate_rules *rules); /* the loop alone: no call will be asked about */
 void gate_listen(struct gate *gate, int listener);
 void gate_run(struct gate *gate);
 int64_t gate_seconds(void); /* CLOCK_MONOTONIC: what pins expire by */
@@ -210,6 +214,8 @@ struct verdict handle_getsockname(struct gate *gate, const struct call *call);
 struct verdict handle_getpeername(struct gate *gate, const struct call *call);
 struct verdict handle_sendto(struct gate *gate, const struct call *call);
 struct verdict handle_sendmsg(struct gate *gate, const struct call *call);
+struct verdict handle_fork(struct gate *gate, const struct call *call);
+struct verdict handle_prctl(struct gate *gate, const struct call *call);
 struct verdict handle_sendmmsg(struct gate *gate, const struct call *call);
 struct verdict handle_uname(struct gate *gate, const struct call *call);
 struct verdict handle_sched_getaffinity(struct gate *gate, const struct call *call);

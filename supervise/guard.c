@@ -138,13 +138,15 @@ static const struct filter_allow rows[] = {
 	{SYS_rt_sigaction, NULL, 0},
 	{SYS_rt_sigprocmask, NULL, 0},
 	/* Following a path: what an O_PATH descriptor is, and what a symbolic link says. They read, and change nothing. */
-	{SYS_statx, NULL, 0, WHEN_UNIX | WHEN_VIEWS},
-	{SYS_readlinkat, NULL, 0, WHEN_UNIX | WHEN_VIEWS},
-	{SYS_fstatfs, NULL, 0, WHEN_UNIX | WHEN_VIEWS},
+	{SYS_statx, NULL, 0, WHEN_UNIX | WHEN_VIEWS | WHEN_MEMORY_LIMIT},
+	{SYS_readlinkat, NULL, 0, WHEN_UNIX | WHEN_VIEWS | WHEN_MEMORY_LIMIT},
+	{SYS_fstatfs, NULL, 0, WHEN_UNIX | WHEN_VIEWS | WHEN_MEMORY_LIMIT},
 	{SYS_faccessat2, NULL, 0, WHEN_VIEWS},
 	/* The target's mask; and /proc/stat as it is now, in a file of its own. */
 	{SYS_sched_getaffinity, NULL, 0, WHEN_NUM_CPUS},
 	{SYS_memfd_create, NULL, 0, WHEN_NUM_CPUS},
+	/* Have two processes the same memory, two threads the same descriptors? */
+	{SYS_kcmp, NULL, 0, WHEN_MEMORY_LIMIT},
 	/* The child that binds: it becomes like the target. Of these only the first could be used to gain something, and
 	 * it gains a copy behind the same filter. */
 	{SYS_clone, clone_rules, 1, WHEN_UNIX},

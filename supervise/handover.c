@@ -78,19 +78,20 @@ static int helper_reap(pid_t helper)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECONNRESET;
 }
 
-/* By a call that this plan asks about, and whose first two arguments are a descriptor and a pointer: connect(2), or
- * where all connects are free, bind(2), or where those are too, openat(2). */
+/* By a call that this plan asks about, whose first two arguments can be a descriptor and a pointer: connect(2), or where
+ * all connects are free, bind(2), or where those are too, openat(2), or fork(2), which is answered and not carried out. */
 static int gate_probe(int control, const struct plan *plan, const uint8_t *nonce)
 {
-	const struct sockaddr *shown = (const struct sockaddr *)nonce;
-	long r;
+	static const struct {
+		enum slot slot;
+		long number;
+	} asked[] = {{SLOT_CONNECT, SYS_connect}, {SLOT_BIND, SYS_bind}, {SLOT_OPENAT, SYS_openat}};
+	long number = SYS_fork, r;
 
-	if (slot_asks(&plan->slots[SLOT_CONNECT]))
-		r = connect(control, shown, NONCE_SIZE);
-	else if (slot_asks(&plan->slots[SLOT_BIND]))
-		r = bind(control, shown, NONCE_SIZE);
-	else
-		r = syscall(SYS_openat, control, nonce, O_RDONLY | O_CLOEXEC, 0);
+	for (size_t i = sizeof(asked) / sizeof(asked[0]); i > 0; i--)
+		if (slot_asks(&plan->slots[asked[i - 1].slot]))
+			number = asked[i - 1].number;
+	r = syscall(number, control, nonce, number == SYS_openat ? O_RDONLY | O_CLOEXEC : NONCE_SIZE, 0);
 	return r < 0 ? -errno : 0;
 }
 

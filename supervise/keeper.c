@@ -17,10 +17,12 @@
 #include "core/fd.h"
 #include "supervise/fork.h"
 #include "supervise/handover.h"
+#include "supervise/limits.h"
+#include "supervise/memory.h"
 #include "supervise/supervise.h"
 #include "supervise/tree.h"
 
-enum { HOLD_MS = 10000 };
+enum { HOLD_MS = 10000, THROTTLE_RETRY_MS = 5 };
 
 /* Between the keeper and the command it forks. */
 struct pipes {
@@ -125,6 +127,10 @@ struct keeper {
 	int reports, owner, app, signals, failures, go, proc;
 	struct tree tree;
 	bool paused, frozen; /* by order */
+	struct memory memory;
+	int64_t memory_at; /* when to look; CLOCK_MONOTONIC, us. 0: never */
+	struct throttle throttle;
+	int64_t throttle_at; /* likewise */
 	uint64_t timeout_ms; /* the policy's, from exec on; 0: none */
 	int64_t deadline;    /* of that, once it runs; CLOCK_MONOTONIC, ms */
 	bool parked;         /* the command waits for our byte: end of file is not its exec */
@@ -173,6 +179,8 @@ static void command_look(struct keeper *keeper)
 
 	while (!keeper->ended && waitpid(keeper->command, &status, WNOHANG | WUNTRACED) > 0) {
 		if (WIFSTOPPED(status)) {
+			if (keeper->tree.held && WSTOPSIG(status) == SIGSTOP)
+				continue; /* that was us */
 			report_supervisor(keeper, KEEPER_STOPPED, WSTOPSIG(status));
 			continue;
 		}
@@ -216,12 +224,84 @@ static int supervisor_hold(struct keeper *keeper)
 	return fd_read_all(keeper->reports, &byte, 1);
 }
 
+static int64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
+}
+
+/* ---- the limits over the whole tree ---- */
+
+static void memory_look(struct keeper *keeper)
+{
+	struct memory *memory = &keeper->memory;
+	int64_t begun = now_us(), ended;
+
+	if (memory_exceeded(memory, getpid())) {
+		keeper->reason = REASON_MEMORY;
+		return;
+	}
+	ended = now_us();
+	keeper->memory_at = ended + 1000ll * memory_pause(memory->limit - memory->used, memory->cpus,
+	                                                  (uint64_t)(ended - begun));
+}
+
+/* Who is waited for while the tree is looked at is missed, and looks as if its time were forgotten: so look twice. */
+static int64_t cpu_time(struct keeper *keeper)
+{
+	int64_t used = tree_cpu_time(&keeper->tree);
+
+	return used >= keeper->throttle.used ? used : tree_cpu_time(&keeper->tree);
+}
+
+static void throttle_look(struct keeper *keeper)
+{
+	struct throttle *throttle = &keeper->throttle;
+	bool was = throttle->stopped, all = true;
+	int64_t now = now_us();
+	int wait = throttle_count(throttle, now, cpu_time(keeper));
+
+	if (throttle->stopped)
+		all = tree_stop_once(&keeper->tree);
+	else if (was)
+		tree_continue(&keeper->tree);
+	if (!all && wait > THROTTLE_RETRY_MS)
+		wait = THROTTLE_RETRY_MS;
+	keeper->throttle_at = now + 1000ll * wait;
+}
+
+/* From now on: what it had while it was parked or paused does not count. */
+static void throttle_start(struct keeper *keeper)
+{
+	if (keeper->throttle.percent == 0)
+		return;
+	throttle_skip(&keeper->throttle, now_us(), tree_cpu_time(&keeper->tree));
+	keeper->throttle_at = keeper->throttle.at;
+}
+
+/* A tree that is stopped by order takes nothing. */
+static void limits_look(struct keeper *keeper)
+{
+	int64_t now = now_us();
+
+	if (keeper->paused)
+		return;
+	if (keeper->memory_at > 0 && now >= keeper->memory_at)
+		memory_look(keeper);
+	if (keeper->throttle_at > 0 && now >= keeper->throttle_at && keeper->reason == REASON_NONE)
+		throttle_look(keeper);
+}
+
 static int tree_pause(struct keeper *keeper)
 {
 	int r = tree_stop(&keeper->tree);
 
-	if (r < 0)
+	if (r < 0) {
 		tree_continue(&keeper->tree);
+		throttle_start(keeper);
+	}
 	keeper->paused = r == 0;
 	return r;
 }
@@ -232,6 +312,7 @@ static int tree_resume(struct keeper *keeper)
 		report_supervisor(keeper, KEEPER_GOES_ON, 0);
 	tree_continue(&keeper->tree);
 	keeper->paused = keeper->frozen = false;
+	throttle_start(keeper);
 	return 0;
 }
 
@@ -289,10 +370,7 @@ static void order_take(struct keeper *keeper)
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return now_us() / 1000;
 }
 
 static void failure_take(struct keeper *keeper)
@@ -310,6 +388,8 @@ static void failure_take(struct keeper *keeper)
 		return;
 	if (r < 0)
 		message.event = KEEPER_EXECED;
+	if (r < 0)
+		throttle_start(keeper);
 	if (r < 0 && keeper->timeout_ms > 0)
 		keeper->deadline = now_ms() + (int64_t)keeper->timeout_ms;
 	report_both(keeper, &message);
@@ -317,10 +397,15 @@ static void failure_take(struct keeper *keeper)
 
 static int wait_ms(const struct keeper *keeper)
 {
-	int64_t left = keeper->deadline - now_ms();
+	int64_t at = keeper->deadline > 0 ? keeper->deadline * 1000 : INT64_MAX, left;
 
-	if (keeper->deadline == 0)
+	if (!keeper->paused && keeper->memory_at > 0 && keeper->memory_at < at)
+		at = keeper->memory_at;
+	if (!keeper->paused && keeper->throttle_at > 0 && keeper->throttle_at < at)
+		at = keeper->throttle_at;
+	if (at == INT64_MAX)
 		return -1;
+	left = (at - now_us() + 999) / 1000;
 	return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
@@ -356,6 +441,9 @@ static bool keeper_wait(struct keeper *keeper, bool more)
 		keeper->reason = REASON_TIMEOUT;
 		return false;
 	}
+	limits_look(keeper);
+	if (keeper->reason == REASON_MEMORY)
+		return false;
 	return !broken(&watched[WATCH_REPORTS]) && watched[WATCH_APP].revents == 0;
 }
 
@@ -374,13 +462,29 @@ static int keep_compare(const void *left, const void *right)
 	return (*a > *b) - (*a < *b);
 }
 
-/* With nothing in hand but what the loop needs: the command's pipes must see end of file when it closes them. */
-static int keeper_settle(struct keeper *keeper)
+/* Before the directory is left that the policy's paths are relative to. */
+static int limits_open(struct keeper *keeper, const struct plan *plan)
 {
-	int all[] = {keeper->reports, keeper->owner, keeper->app, keeper->failures, keeper->go}, keep[8];
+	unsigned cpus;
+	int r = tree_open(&keeper->tree, keeper->proc);
+
+	if (r == 0 && plan->max_memory > 0) {
+		r = memory_open(&keeper->memory, &keeper->tree, plan);
+		keeper->memory_at = now_us();
+	}
+	cpus = cpus_usable();
+	if (plan->cpu_percent > 0 && plan->cpu_percent < 100 * cpus)
+		throttle_begin(&keeper->throttle, plan->cpu_percent, cpus, now_us());
+	return r;
+}
+
+/* With nothing in hand but what the loop needs: the command's pipes must see end of file when it closes them. */
+static int keeper_close(struct keeper *keeper)
+{
+	int all[] = {keeper->reports, keeper->owner, keeper->app, keeper->failures, keeper->go, keeper->proc};
+	int keep[sizeof(all) / sizeof(all[0]) + TMPFS_MAX];
 	cleanup_fd int null = guard_null();
-	sigset_t child_only;
-	size_t count = 0;
+	size_t count = memory_fds(&keeper->memory, keep);
 
 	if (null < 0 || guard_stdio(null) < 0 || chdir("/") < 0)
 		return -EIO;
@@ -390,13 +494,24 @@ static int keeper_settle(struct keeper *keeper)
 	qsort(keep, count, sizeof(*keep), keep_compare);
 	guard_close_except(keep, count);
 	null = -1;
+	return 0;
+}
+
+static int keeper_settle(struct keeper *keeper, const struct plan *plan)
+{
+	sigset_t child_only;
+	int r;
+
+	if ((keeper->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return -errno;
+	if ((r = limits_open(keeper, plan)) < 0 || (r = keeper_close(keeper)) < 0)
+		return r;
 	sigemptyset(&child_only);
 	sigaddset(&child_only, SIGCHLD);
-	if ((keeper->signals = signalfd(-1, &child_only, SFD_CLOEXEC | SFD_NONBLOCK)) < 0 ||
-	    (keeper->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+	if ((keeper->signals = signalfd(-1, &child_only, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
 		return -errno;
 	prctl(PR_SET_NAME, "sluice-keeper", 0, 0, 0);
-	return tree_open(&keeper->tree, keeper->proc);
+	return 0;
 }
 
 /* With a pidfd: a number could be another's by the time it is looked up. */
@@ -471,7 +586,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	keeper.failures = pipes.failures_out;
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;
-	if ((r = keeper_tell_started(&keeper)) == 0 && (r = keeper_settle(&keeper)) == 0 &&
+	if ((r = keeper_tell_started(&keeper)) == 0 && (r = keeper_settle(&keeper, &job->prepared->plan)) == 0 &&
 	    (r = guard_lock(&job->prepared->guard)) == 0 &&
 	    (job->parked || (r = command_release(&keeper)) == 0))
 		keeper_loop(&keeper);

@@ -205,6 +205,9 @@ static int launch_serve(struct launch *launch, const struct prepared *prepared, 
 		          (unsigned long long)prepared->plan.timeout_ms % 1000);
 		return EXIT_TIMEOUT;
 	}
+	if (session->reason == REASON_MEMORY)
+		error_set(error, -ENOMEM, "killed: more memory in use than max-memory, %llu bytes",
+		          (unsigned long long)prepared->plan.max_memory);
 	return status_of(session);
 }
 

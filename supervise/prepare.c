@@ -126,6 +126,7 @@ static int plan_from_policy(struct prepared *prepared, const sl_policy *policy, 
 		.port_remap = policy_has(policy, OPTION_PORT_REMAP),
 		.name = policy_has(policy, OPTION_NAME),
 		.num_cpus = policy_has(policy, OPTION_NUM_CPUS),
+		.process_limit = policy_has(policy, OPTION_MAX_PROCESSES),
 	};
 	int r = rules_build(prepared, policy, &need, error);
 
@@ -175,6 +176,7 @@ static int gate_prepare(struct prepared *prepared, sl_error *error)
 		.port_remap = prepared->plan.conditions & WHEN_PORT_REMAP,
 		.port_map = -1,
 		.views = {&prepared->plan, prepared->plan.name, prepared->plan.num_cpus},
+		.max_processes = prepared->plan.max_processes,
 		.pidfd_thread = prepared->kernel.pidfd_thread,
 		.io_uring = prepared->kernel.io_uring,
 		.sync_wake_up = prepared->kernel.sync_wake_up,

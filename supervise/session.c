@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/fd.h"
+#include "supervise/forks.h"
 #include "supervise/handover.h"
 #include "supervise/tree.h"
 
@@ -119,14 +120,16 @@ static int listener_take(struct session *session, int control)
 	return 0;
 }
 
-int session_take_over(struct session *session, const struct prepared *prepared, const struct session_ends *ends)
+int session_take_over(struct session *session, const struct prepared *prepared,
+                      const struct session_ends *ends)
 {
 	struct gate *gate = &session->gate;
 	struct keeper_report started;
 	int control = ends->ours[0], r;
 
 	session->reports = ends->ours[1];
-	r = control >= 0 ? gate_open(gate, &prepared->rules, control) : gate_open_idle(gate, &prepared->rules);
+	r = control >= 0 ? gate_open(gate, &prepared->rules, control)
+	                 : gate_open_idle(gate, &prepared->rules);
 	if (r < 0)
 		return r;
 	if (!report_read(session, &started))
@@ -138,6 +141,8 @@ int session_take_over(struct session *session, const struct prepared *prepared, 
 	session->command = gate->probed = started.value;
 	if ((session->command_pidfd = fd_recv(session->reports)) < 0)
 		return session->command_pidfd;
+	if (gate->forks != NULL)
+		forks_begin(gate->forks, session->keeper);
 	if (control >= 0 && (r = listener_take(session, control)) < 0)
 		return r;
 	gate_watch(gate, &session->reports_ready, session->reports, reports_ready);

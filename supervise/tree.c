@@ -25,6 +25,12 @@ enum {
 	 * stopped, a supervised call by its supervisor. After so many rounds it is taken to be. */
 	ROUNDS_TO_WAKE = 50,
 	TASKS_SIZE = 4096,
+	LOOK_ROUNDS = 100,
+	ROUNDS_TO_REPEAT = 16,
+	ROUNDS_AT_ONCE = 4,
+	STAT_UTIME = 14,     /* proc_pid_stat(5): this and the three behind it */
+	TICK_US = 10000,     /* USER_HZ is 100 */
+	STATUS_SIZE = 16384, /* groups stand before the signals */
 };
 
 static int children_open(int proc)
@@ -37,6 +43,13 @@ static int children_open(int proc)
 	return fd < 0 ? -errno : fd;
 }
 
+enum { PID_BITS = 1 << 22 }; /* PID_MAX_LIMIT */
+
+static void *pages(size_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
 int tree_open(struct tree *tree, int proc)
 {
 	cleanup_fd int children = children_open(proc);
@@ -44,17 +57,43 @@ int tree_open(struct tree *tree, int proc)
 	if (children < 0)
 		return children;
 	*tree = (struct tree){.proc = proc};
-	tree->pids = mmap(NULL, PIDS_MAX * sizeof(*tree->pids), PROT_READ | PROT_WRITE,
-	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return tree->pids == MAP_FAILED ? -ENOMEM : 0;
+	tree->pids = pages(PIDS_MAX * sizeof(*tree->pids));
+	tree->before = pages(PIDS_MAX * sizeof(*tree->before));
+	tree->told = pages(PIDS_MAX * sizeof(*tree->told));
+	tree->seen = pages(PID_BITS / 8);
+	tree->sent = pages(PID_BITS);
+	return tree->pids == MAP_FAILED || tree->before == MAP_FAILED || tree->told == MAP_FAILED ||
+	                       tree->seen == MAP_FAILED || tree->sent == MAP_FAILED
+	               ? -ENOMEM
+	               : 0;
 }
 
+static bool seen_set(struct tree *tree, pid_t pid)
+{
+	unsigned char bit = (unsigned char)(1 << pid % 8), *byte = &tree->seen[pid / 8];
+	bool was = *byte & bit;
+
+	*byte |= bit;
+	return was;
+}
+
+static void seen_clear(struct tree *tree)
+{
+	for (size_t i = 0; i < tree->count; i++)
+		tree->seen[tree->pids[i] / 8] = 0;
+}
+
+/* Once each: who has lost his parent meanwhile is met again among the root's children. */
 static void tree_add(struct tree *tree, pid_t pid)
 {
-	if (tree->count == PIDS_MAX)
+	if (pid >= PID_BITS || seen_set(tree, pid))
+		return;
+	if (tree->count == PIDS_MAX) {
+		tree->seen[pid / 8] &= (unsigned char)~(1 << pid % 8);
 		tree->cut = true;
-	else
+	} else {
 		tree->pids[tree->count++] = pid;
+	}
 }
 
 /* "12 345 " in pieces of any size. */
@@ -77,8 +116,6 @@ static void children_read(struct tree *tree, int fd)
 	}
 }
 
-typedef void (*task_fn)(struct tree *tree, int task, const char *tid, void *context);
-
 struct entry {
 	uint64_t inode, offset;
 	unsigned short size;
@@ -86,8 +123,7 @@ struct entry {
 	char name[];
 };
 
-/* Each thread of a process; `task` is its directory. */
-static void tasks_each(struct tree *tree, pid_t pid, task_fn each, void *context)
+void tasks_each(struct tree *tree, pid_t pid, task_fn each, void *context)
 {
 	char path[32], entries[TASKS_SIZE] __attribute__((aligned(8)));
 	cleanup_fd int task = -1;
@@ -95,8 +131,10 @@ static void tasks_each(struct tree *tree, pid_t pid, task_fn each, void *context
 
 	snprintf(path, sizeof(path), "%d/task", pid);
 	task = openat(tree->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (task < 0)
+	if (task < 0) {
+		tree->vanished = true;
 		return;
+	}
 	while ((size = syscall(SYS_getdents64, task, entries, sizeof(entries))) > 0) {
 		for (long at = 0; at < size;) {
 			const struct entry *entry = (const struct entry *)(entries + at);
@@ -118,15 +156,45 @@ static void task_children(struct tree *tree, int task, const char *tid, void *co
 	fd = openat(task, path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0)
 		children_read(tree, fd);
+	else
+		tree->vanished = true;
 }
 
-void tree_look(struct tree *tree, pid_t root)
+static bool exists(const struct tree *tree, pid_t pid)
 {
+	char path[16];
+	cleanup_fd int fd = -1;
+
+	snprintf(path, sizeof(path), "%d", pid);
+	fd = openat(tree->proc, path, O_PATH | O_CLOEXEC);
+	return fd >= 0;
+}
+
+/* A list of children skips one for each that is reaped while it is read (fs/proc/array.c, get_children_pid()): whoever
+ * stood in it must still be there afterwards. Of all others the look at them tells; these are not looked at again. */
+static void root_confirm(struct tree *tree, size_t of_root)
+{
+	for (size_t i = 0; i < of_root && !tree->vanished; i++)
+		tree->vanished = !exists(tree, tree->pids[i]);
+}
+
+/* Who ends hands his children to the root, perhaps after that was looked at: so it is, again, until nobody is new. */
+bool tree_look(struct tree *tree, pid_t root)
+{
+	size_t at = 0, of_root;
+
 	tree->count = 0;
-	tree->cut = false;
+	tree->cut = tree->vanished = false;
 	tasks_each(tree, root, task_children, NULL);
-	for (size_t i = 0; i < tree->count; i++)
-		tasks_each(tree, tree->pids[i], task_children, NULL);
+	of_root = tree->count;
+	for (int round = 0; at < tree->count && round < LOOK_ROUNDS; round++) {
+		for (; at < tree->count; at++)
+			tasks_each(tree, tree->pids[at], task_children, NULL);
+		tasks_each(tree, root, task_children, NULL);
+	}
+	root_confirm(tree, of_root);
+	seen_clear(tree);
+	return !tree->vanished && !tree->cut && at == tree->count;
 }
 
 /* ---- stopping ---- */
@@ -181,8 +249,21 @@ static struct held process_held(struct tree *tree, pid_t pid)
 
 static void before_note(struct tree *tree, pid_t pid)
 {
-	if (tree->before_count < TREE_SEEN_BEFORE_MAX)
+	if (tree->before_count < PIDS_MAX)
 		tree->before[tree->before_count++] = pid;
+}
+
+/* A second one to who is stopping already would wait in him, and look as if it were another's: so not soon. */
+static void stop_send(struct tree *tree, pid_t pid, int round)
+{
+	if (pid >= PID_BITS || tree->told_count == PIDS_MAX)
+		return;
+	if (tree->sent[pid] > 0 && round % ROUNDS_TO_REPEAT != 0)
+		return;
+	if (tree->sent[pid] == 0)
+		tree->told[tree->told_count++] = pid;
+	tree->sent[pid] = tree->sent[pid] == 0 ? 1 : 2;
+	kill(pid, SIGSTOP);
 }
 
 /* Who is stopped at the first look was so before. */
@@ -197,7 +278,7 @@ static bool process_stop(struct tree *tree, pid_t pid, int round)
 			before_note(tree, pid);
 		return true;
 	}
-	kill(pid, SIGSTOP);
+	stop_send(tree, pid, round);
 	return held.sleeping && round > ROUNDS_TO_WAKE;
 }
 
@@ -213,15 +294,25 @@ static bool round_stop(struct tree *tree, int round)
 		all &= process_stop(tree, tree->pids[i], round);
 		tasks_each(tree, tree->pids[i], task_children, NULL);
 	}
+	seen_clear(tree);
 	return all && !tree->cut;
+}
+
+/* Where it is held already, what is stopped is so by us. */
+static int first_round(struct tree *tree)
+{
+	if (tree->held)
+		return 1;
+	tree->held = true;
+	tree->before_count = 0;
+	return 0;
 }
 
 int tree_stop(struct tree *tree)
 {
 	int good = 0;
 
-	tree->before_count = 0;
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = first_round(tree); round < ROUNDS; round++) {
 		good = round_stop(tree, round) ? good + 1 : 0;
 		if (good == 2)
 			return 0;
@@ -231,10 +322,14 @@ int tree_stop(struct tree *tree)
 	return -EAGAIN;
 }
 
-void tree_stop_once(struct tree *tree)
+bool tree_stop_once(struct tree *tree)
 {
-	tree->before_count = 0;
-	round_stop(tree, 0);
+	int first = first_round(tree);
+
+	for (int round = first; round < first + ROUNDS_AT_ONCE; round++)
+		if (round_stop(tree, round) && round > first)
+			return true;
+	return false;
 }
 
 static bool before_was(const struct tree *tree, pid_t pid)
@@ -245,14 +340,51 @@ static bool before_was(const struct tree *tree, pid_t pid)
 	return false;
 }
 
+/* Signals that wait for the whole process: proc_pid_status(5), ShdPnd. */
+static uint64_t signals_pending(const struct tree *tree, pid_t pid)
+{
+	char path[32], text[STATUS_SIZE];
+	cleanup_fd int fd = -1;
+	const char *at;
+	ssize_t size;
+
+	snprintf(path, sizeof(path), "%d/status", pid);
+	fd = openat(tree->proc, path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (size <= 0)
+		return 0;
+	text[size] = '\0';
+	at = strstr(text, "\nShdPnd:");
+	return at == NULL ? 0 : strtoull(at + strlen("\nShdPnd:"), NULL, 16);
+}
+
+#define SIGNAL_BIT(number) (1ull << ((number)-1))
+
+/* A signal that stops waits in one who is stopped already, and SIGCONT would take it away unseen. */
+static void process_continue(const struct tree *tree, pid_t pid)
+{
+	static const int of_terminals[] = {SIGTSTP, SIGTTIN, SIGTTOU};
+	uint64_t pending = signals_pending(tree, pid);
+
+	if (pending & SIGNAL_BIT(SIGSTOP) && tree->sent[pid] < 2)
+		return;
+	kill(pid, SIGCONT);
+	for (size_t i = 0; i < sizeof(of_terminals) / sizeof(of_terminals[0]); i++)
+		if (pending & SIGNAL_BIT(of_terminals[i]))
+			kill(pid, of_terminals[i]);
+}
+
 /* From the leaves up: a parent that runs first could see a child of its own stopped. */
 void tree_continue(struct tree *tree)
 {
 	tree_look(tree, getpid());
 	for (size_t i = tree->count; i > 0; i--)
 		if (!before_was(tree, tree->pids[i - 1]))
-			kill(tree->pids[i - 1], SIGCONT);
-	tree->before_count = 0;
+			process_continue(tree, tree->pids[i - 1]);
+	for (size_t i = 0; i < tree->told_count; i++)
+		tree->sent[tree->told[i]] = 0;
+	tree->told_count = tree->before_count = 0;
+	tree->held = false;
 }
 
 size_t tree_signal(struct tree *tree, int signal)
@@ -263,6 +395,45 @@ size_t tree_signal(struct tree *tree, int signal)
 	for (size_t i = 0; i < tree->count; i++)
 		reached += kill(tree->pids[i], signal) == 0;
 	return reached;
+}
+
+/* ---- counting time ---- */
+
+/* Of a process, and of all that it has waited for. */
+static int64_t process_cpu_time(const struct tree *tree, pid_t pid, bool of_itself)
+{
+	char path[32], text[1024];
+	cleanup_fd int fd = -1;
+	ssize_t size;
+	int64_t ticks = 0;
+	char *at;
+
+	snprintf(path, sizeof(path), "%d/stat", pid);
+	fd = openat(tree->proc, path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (size <= 0)
+		return 0;
+	text[size] = '\0';
+	at = strrchr(text, ')');
+	for (int field = 2; at != NULL && field < STAT_UTIME; field++)
+		at = (at = strchr(at, ' ')) == NULL ? NULL : at + 1;
+	for (int i = 0; at != NULL && i < 4; i++) {
+		int64_t value = strtoll(at, &at, 10);
+
+		ticks += i >= 2 || of_itself ? value : 0;
+	}
+	return ticks * TICK_US;
+}
+
+/* Parents first: who is waited for meanwhile is missed, once, and not counted twice. */
+int64_t tree_cpu_time(struct tree *tree)
+{
+	int64_t all = process_cpu_time(tree, getpid(), false);
+
+	tree_look(tree, getpid());
+	for (size_t i = 0; i < tree->count; i++)
+		all += process_cpu_time(tree, tree->pids[i], true);
+	return all;
 }
 
 /* ---- killing ---- */

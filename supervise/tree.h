@@ -5,32 +5,45 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
-
-enum { TREE_SEEN_BEFORE_MAX = 64 };
 
 struct tree {
 	int proc;    /* /proc, O_PATH; borrowed */
 	pid_t *pids; /* of the last look, parents before their children */
 	size_t count;
-	bool cut;                            /* there were more */
-	pid_t before[TREE_SEEN_BEFORE_MAX]; /* stopped when tree_stop() met them: not ours to continue */
+	bool cut;            /* there were more */
+	bool vanished;       /* somebody ended while it was looked at */
+	unsigned char *seen; /* a bit for each pid, all clear between looks */
+	pid_t *before;       /* stopped when tree_stop() met them: not ours to continue */
 	size_t before_count;
+	bool held;           /* by tree_stop() or tree_stop_once() */
+	unsigned char *sent; /* by pid: how many SIGSTOP it got of us in this hold, 2 for more */
+	pid_t *told;         /* who got any */
+	size_t told_count;
 };
 
 /* Pages that are not there until they are used. -ENOMEM; what open(2) says where the children cannot be read: better known
  * now than when the tree is to be killed. */
 int tree_open(struct tree *tree, int proc);
 
-/* Fill `pids` with all that is below `root`, zombies too. */
-void tree_look(struct tree *tree, pid_t root);
+/* Fill `pids` with all that is below `root`, zombies too; `root` must be the one that orphans come to. True: all that were
+ * there from beginning to end are in it. False: somebody ended meanwhile, and children of his may have been missed. */
+bool tree_look(struct tree *tree, pid_t root);
+
+typedef void (*task_fn)(struct tree *tree, int task, const char *tid, void *context);
+/* Each thread of a process; `task` is /proc/PID/task. */
+void tasks_each(struct tree *tree, pid_t pid, task_fn each, void *context);
 
 /* Nothing below this process runs any more, and nothing will before tree_continue(): SIGSTOP, until two looks in a row
  * find all of it stopped, whatever is forked meanwhile. -EAGAIN after seconds: it forks faster than it can be named. */
 int tree_stop(struct tree *tree);
-/* SIGSTOP for what is there at one look: for who does it again soon. */
-void tree_stop_once(struct tree *tree);
-/* What tree_stop() stopped goes on. */
+/* A few looks, for who does it again soon. False when something may still run. */
+bool tree_stop_once(struct tree *tree);
+/* The CPU time of all that is below this process, and of what it has waited for, in microseconds. */
+int64_t tree_cpu_time(struct tree *tree);
+/* What those two stopped goes on. Not who was stopped before, nor who was sent a SIGSTOP meanwhile; and what a terminal
+ * sent meanwhile (SIGTSTP and its kin, which SIGCONT takes away) is sent again. */
 void tree_continue(struct tree *tree);
 
 /* One signal to each process that is there at one look; how many. */

@@ -35,12 +35,15 @@ explain_process() {
 }
 
 explain_views() { "$SLUICE" explain --fs-system --name box --num-cpus 2; }
+# Without the one line that depends on who asks.
+explain_limits() { "$SLUICE" explain --fs-system -m 512M -P 10 -c 50 --timeout 90 | grep -v PR_SET_DUMPABLE; }
 
 if [ "${1-}" = --regenerate ]; then
 	set -e
 	explain_nothing >"$golden/explain-nothing.txt"
 	explain_ports >"$golden/explain-ports.txt"
 	explain_process >"$golden/explain-process.txt"
+	explain_limits >"$golden/explain-limits.txt"
 	explain_addresses >"$golden/explain-addresses.$(capability).txt"
 	explain_views >"$golden/explain-views.$(capability).txt"
 	# And without that one capability.
@@ -284,6 +287,8 @@ explain_ports >got.txt
 tap_same "explain: ports, no supervisor" "$golden/explain-ports.txt" got.txt
 explain_process >got.txt
 tap_same "explain: what a process sets up" "$golden/explain-process.txt" got.txt
+explain_limits >got.txt
+tap_same "explain: limits over the tree" "$golden/explain-limits.txt" got.txt
 if ! grep -q '^pidfd-thread  *yes' check.txt; then
 	tap_skip "explain: addresses" "this kernel lacks PIDFD_THREAD, so the plan has one rule more"
 elif grep -q '^ptrace-access  *MISSING' check.txt; then

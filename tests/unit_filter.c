@@ -107,12 +107,15 @@ struct world {
 	const char *name;
 	const char *const *keys;
 	struct kernel kernel;
+	bool launch; /* not in place */
 	/* what the keys and the kernel come to, stated anew */
 	bool gate, nested, capable, old, unix_any, tcp_any, bind_some, bind_any, limited, sysv, mq;
 	bool small_pages, fixed, cores; /* no-huge-pages, no-randomize-memory, cpu-cores */
 	bool connects;                  /* the supervisor does */
 	bool udp, icmp, sends, binds, interfaces, remap;
 	bool named, cpus;
+	bool counted;  /* processes are */
+	bool measured; /* memory is */
 	int denied[3]; /* 0 ends: nobody denies read(2) */
 };
 
@@ -354,7 +357,13 @@ static uint32_t answer_CLONE(world_t world, const struct seccomp_data *data)
 	/* Without PIDFD_THREAD the supervisor takes the leader's descriptors for the thread's. */
 	if (world->gate && world->old && (flags & CLONE_THREAD) && !(flags & CLONE_FILES))
 		return REFUSE(EPERM);
-	return ALLOW;
+	return world->counted && !(flags & CLONE_THREAD) ? NOTIFY : ALLOW;
+}
+
+static uint32_t answer_FORK(world_t world, const struct seccomp_data *data)
+{
+	(void)data;
+	return world->counted ? NOTIFY : ALLOW;
 }
 
 /* CLONE_THREAD alone changes nothing and tells whether there are other threads. */
@@ -377,9 +386,12 @@ static uint32_t answer_PRCTL(world_t world, const struct seccomp_data *data)
 {
 	switch (low(data, 0)) {
 	case 4: /* SET_DUMPABLE: off is pretended where the supervisor could not see in any more */
-		return world->gate && !world->capable && low(data, 1) == 0 ? REFUSE(0) : ALLOW;
+		return (world->gate || world->measured) && !world->capable && low(data, 1) == 0 ? REFUSE(0)
+		                                                                                : ALLOW;
 	case 41: /* SET_THP_DISABLE: on again, or for some */
 		return world->small_pages && (low(data, 1) == 0 || low(data, 2) != 0) ? REFUSE(EPERM) : ALLOW;
+	case 36: /* SET_CHILD_SUBREAPER */
+		return world->counted ? NOTIFY : ALLOW;
 	case 35:         /* SET_MM */
 	case 62:         /* SCHED_CORE */
 	case 0x59616d61: /* SET_PTRACER */
@@ -679,6 +691,12 @@ static const struct world worlds[] = {
          .small_pages = true,
          .fixed = true,
          .cores = true},
+	{.name = "max-processes",
+         .launch = true,
+         .keys = POLICY("max-processes", "7"),
+         .gate = true,
+         .counted = true},
+	{.name = "max-memory", .launch = true, .keys = POLICY("max-memory", "1G"), .measured = true},
 	{.name = "denied",
          .keys = POLICY("deny-syscall", "chown,socket", "deny-syscall", "futex_requeue"),
          .denied = {92, 41, 456}},
@@ -1112,6 +1130,7 @@ static void sweep_slot(enum slot slot)
 		value(1, 0x80000000);
 		edges(3);
 		return;
+	case SLOT_FORK:
 	case SLOT_GETSOCKNAME:
 	case SLOT_GETPEERNAME:
 	case SLOT_CONNECT:

@@ -38,6 +38,7 @@ static inline int plan_of(struct plan *plan, const sl_policy *policy, const stru
 	for (size_t i = 0; i < 4; i++)
 		texts[i] = (struct text_list){(const char *const *)lists[i]->items, lists[i]->count};
 	rules = (struct net_rules){.allow = texts[0], .deny = texts[1]};
+	net.process_limit = policy_has(policy, OPTION_MAX_PROCESSES);
 	net.port_remap = policy->values[OPTION_PORT_REMAP].count > 0;
 	net.name = policy_has(policy, OPTION_NAME);
 	net.num_cpus = policy_has(policy, OPTION_NUM_CPUS);
