@@ -78,34 +78,46 @@ static int route_memfd(size_t size)
 	return fill(memfd_create("x", 0), size);
 }
 
-/* One page of it is mapped, so that its file lives; nobody has it open. */
+/* In pieces: while one is written to it is open. */
+enum { PIECE = 4 * MIB };
+
+/* One page of each is mapped, so that the file lives; nobody has it open. */
 static int route_memfd_closed(size_t size)
 {
-	int fd = memfd_create("x", 0);
-	void *at = map(4096, MAP_SHARED, fd);
+	for (size_t done = 0; done < size; done += PIECE) {
+		int fd = memfd_create("x", 0);
 
-	if (at == MAP_FAILED || fill(fd, size) != 0)
-		return 3;
-	return close(fd);
+		if (map(4096, MAP_SHARED, fd) == MAP_FAILED || fill(fd, PIECE) != 0)
+			return 3;
+		close(fd);
+	}
+	return 0;
 }
 
-/* In a message that nobody has read: no descriptor, no mapping. */
+/* In messages that nobody has read: no descriptor, no mapping. */
 static int route_memfd_sent(size_t size)
 {
-	int pair[2], fd = memfd_create("x", 0);
+	int pair[2];
 	char control[CMSG_SPACE(sizeof(int))] = {0};
 	struct iovec byte = {"x", 1};
 	struct msghdr message = {
 		.msg_iov = &byte, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || fill(fd, size) != 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
 		return 3;
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	return sendmsg(pair[0], &message, 0) < 0 || close(fd) < 0 ? 3 : 0;
+	for (size_t done = 0; done < size; done += PIECE) {
+		int fd = memfd_create("x", 0);
+
+		memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+		if (fill(fd, PIECE) != 0 || sendmsg(pair[0], &message, 0) < 0)
+			return 3;
+		close(fd);
+	}
+	return 0;
 }
 
 /* The pages stay when the child has gone, and are in nobody's resident set. */
@@ -475,8 +487,8 @@ static int memory_run(const char *const argv[], const char *limit)
 	                                     getenv("UNREADABLE"), "fs-write", shm_dir, "max-memory", limit));
 	sl_result result = {0};
 	sl_error error;
-	int r = sl_run(policy, argv, &result, &error), reason = result.status.reason,
-	    code = result.status.code;
+	int r = sl_run(policy, argv, &result, &error), code = result.status.code;
+	bool killed = result.status.reason == SL_REASON_MEMORY && result.status.signal == SIGKILL;
 
 	if (r < 0)
 		fail_msg("%s: %s", argv[2], error.message);
@@ -484,7 +496,7 @@ static int memory_run(const char *const argv[], const char *limit)
 		fprintf(stderr, "# %s: %.*s\n", argv[2], (int)result.err_size, result.err);
 	sl_result_clear(&result);
 	sl_policy_free(policy);
-	return reason == SL_REASON_MEMORY ? -1 : code;
+	return killed ? -1 : code;
 }
 
 static bool shm_is_memory(void)
