@@ -143,8 +143,8 @@ static int duration_check(const char *key, const char *value, sl_error *error)
 	int r = duration_parse(value, &ms);
 
 	if (r < 0)
-		return error_set(error, r, "%s: \"%.64s\" %s, expected a time such as 30, 1.5s, 10m or 2h", key,
-		                 value, r == -ERANGE ? "is too long or too short" : "is not a time");
+		return error_set(error, r, "%s: \"%.64s\" %s, expected a time such as 30, 1.5s, 10m or 2h",
+		                 key, value, r == -ERANGE ? "is too long or too short" : "is not a time");
 	return 0;
 }
 
@@ -196,6 +196,22 @@ static int proxy_check(const char *key, const char *value, const struct policy_c
 	return binds == NULL ? 0 : checks->bind(key, binds, error);
 }
 
+/* It is shown as a node name, which has this many bytes (uname(2)), and serves as the name of a file. */
+static int host_name_check(const char *key, const char *value, sl_error *error)
+{
+	enum { NAME_BYTES_MAX = 64 };
+
+	if (strlen(value) > NAME_BYTES_MAX)
+		return error_set(error, -ENAMETOOLONG, "%s: %zu bytes given, expected at most %d", key,
+		                 strlen(value), NAME_BYTES_MAX);
+	if (strchr(value, '/') != NULL || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+		return error_set(
+			error, -EINVAL,
+			"%s: \"%.64s\" given, expected a name without \"/\", and not \".\" or \"..\"", key,
+			value);
+	return 0;
+}
+
 static int value_check(const struct option_row *row, const char *value, const struct policy_checks *checks,
                        sl_error *error)
 {
@@ -225,6 +241,8 @@ static int value_check(const struct option_row *row, const char *value, const st
 		return denials_check(row, value, error);
 	case OPTION_GROUPS:
 		return groups_check(row, value, error);
+	case OPTION_HOST_NAME:
+		return host_name_check(row->key, value, error);
 	case OPTION_LACKS:
 		return lacks_check(row, value, error);
 	case OPTION_FLAG:
@@ -234,10 +252,10 @@ static int value_check(const struct option_row *row, const char *value, const st
 	return error_set(error, -EINVAL, "%s: no check for this kind of option", row->key);
 }
 
-static bool row_is_scalar(const struct option_row *row)
+bool option_is_scalar(const struct option_row *row)
 {
 	return row->kind == OPTION_FLAG || row->kind == OPTION_SIZE || row->kind == OPTION_PROXY ||
-	       row->kind == OPTION_FD || row->kind == OPTION_DURATION;
+	       row->kind == OPTION_FD || row->kind == OPTION_DURATION || row->kind == OPTION_HOST_NAME;
 }
 
 static int list_append(struct value_list *list, const char *value)
@@ -284,7 +302,8 @@ int policy_set(sl_policy *policy, const char *key, const char *value, const stru
 	if ((r = value_check(row, value, checks, error)) < 0)
 		return r;
 	list = &policy->values[row - option_rows];
-	r = row_is_scalar(row) ? scalar_replace(list, value == NULL ? "" : value) : list_append(list, value);
+	r = option_is_scalar(row) ? scalar_replace(list, value == NULL ? "" : value)
+	                          : list_append(list, value);
 	return r < 0 ? error_errno(error, r, "%s", row->key) : 0;
 }
 

@@ -17,20 +17,21 @@ enum option_id {
 };
 
 enum option_kind {
-	OPTION_FLAG,     /* on or off; at most one value */
-	OPTION_SIZE,     /* one value, the last wins */
-	OPTION_DURATION, /* likewise */
-	OPTION_PATHS,    /* bytes, not empty */
-	OPTION_RULES,    /* netpolicy's grammar */
-	OPTION_BINDS,    /* netpolicy's grammar */
-	OPTION_PROXY,    /* a port, and what may be bound; one value */
-	OPTION_SERVERS,  /* netpolicy's grammar */
-	OPTION_UNIX,     /* core/unix_need.h */
-	OPTION_SYSCALLS, /* comma list of names */
-	OPTION_GROUPS,   /* comma list of group names */
-	OPTION_FDS,      /* one descriptor number */
-	OPTION_FD,       /* likewise, one value */
-	OPTION_LACKS,    /* comma list of protections that a kernel may lack */
+	OPTION_FLAG,      /* on or off; at most one value */
+	OPTION_SIZE,      /* one value, the last wins */
+	OPTION_DURATION,  /* likewise */
+	OPTION_PATHS,     /* bytes, not empty */
+	OPTION_RULES,     /* netpolicy's grammar */
+	OPTION_BINDS,     /* netpolicy's grammar */
+	OPTION_PROXY,     /* a port, and what may be bound; one value */
+	OPTION_SERVERS,   /* netpolicy's grammar */
+	OPTION_UNIX,      /* core/unix_need.h */
+	OPTION_SYSCALLS,  /* comma list of names */
+	OPTION_GROUPS,    /* comma list of group names */
+	OPTION_FDS,       /* one descriptor number */
+	OPTION_FD,        /* likewise, one value */
+	OPTION_HOST_NAME, /* one value */
+	OPTION_LACKS,     /* comma list of protections that a kernel may lack */
 };
 
 struct option_row {
@@ -77,6 +78,9 @@ bool policy_degrades(const sl_policy *policy, const char *protection);
 
 /* A value of net-proxy-only. *binds is a part of `value`, or NULL. -EINVAL. */
 int proxy_parse(const char *value, uint16_t *port, const char **binds);
+
+/* At most one value, the last that was set. */
+bool option_is_scalar(const struct option_row *row);
 
 /* The row of a key or an older spelling, or NULL. */
 const struct option_row *option_find(const char *key);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -26,6 +27,7 @@ enum { HOLD_MS = 10000 };
 struct pipes {
 	int failures_out, failures_in; /* the command's word: struct failure, and end of file when it runs */
 	int go_out, go_in;             /* the keeper's: one byte */
+	char comm[16];                 /* what the command is called until it is executed */
 };
 
 /* ---- the command, until it is one ---- */
@@ -82,6 +84,7 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 	const char *step = "the keeper";
 	int r;
 
+	prctl(PR_SET_NAME, pipes->comm, 0, 0, 0);
 	close(job->reports);
 	close(pipes->failures_out);
 	close(pipes->go_in);
@@ -102,6 +105,7 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 struct keeper {
 	pid_t command;
 	int reports, owner, app, signals, failures, go, proc;
+	int entry; /* of the registry, locked; or -1 */
 	struct tree tree;
 	bool paused, frozen; /* by order */
 	uint64_t timeout_ms; /* the policy's, from exec on; 0: none */
@@ -305,6 +309,19 @@ static int wait_ms(const struct keeper *keeper)
 
 enum { WATCH_SIGNALS, WATCH_REPORTS, WATCH_OWNER, WATCH_FAILURES, WATCH_APP, WATCH_COUNT };
 
+static void signals_take(struct keeper *keeper)
+{
+	struct signalfd_siginfo info;
+
+	while (read(keeper->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != KEEPER_SIGNAL || info.ssi_code != SI_QUEUE ||
+		    info.ssi_int != KEEPER_KILL)
+			continue;
+		keeper->reason = REASON_OWNER;
+		kill(keeper->command, SIGKILL);
+	}
+}
+
 static bool broken(const struct pollfd *watched)
 {
 	return watched->revents & (POLLERR | POLLHUP | POLLNVAL);
@@ -321,12 +338,10 @@ static bool keeper_wait(struct keeper *keeper, bool more)
 		[WATCH_FAILURES] = {.fd = keeper->failures, .events = POLLIN},
 		[WATCH_APP] = {.fd = keeper->app, .events = POLLIN},
 	};
-	struct signalfd_siginfo info;
 
 	while (poll(watched, WATCH_COUNT, more ? 0 : wait_ms(keeper)) < 0 && errno == EINTR)
 		;
-	while (read(keeper->signals, &info, sizeof(info)) == sizeof(info))
-		;
+	signals_take(keeper);
 	if (watched[WATCH_FAILURES].revents != 0)
 		failure_take(keeper);
 	if (watched[WATCH_OWNER].revents != 0)
@@ -356,9 +371,11 @@ static int keep_compare(const void *left, const void *right)
 /* With nothing in hand but what the loop needs: the command's pipes must see end of file when it closes them. */
 static int keeper_settle(struct keeper *keeper)
 {
-	int all[] = {keeper->reports, keeper->owner, keeper->app, keeper->failures, keeper->go}, keep[8];
+	int all[] = {keeper->reports,  keeper->owner, keeper->app,
+	             keeper->failures, keeper->go,    keeper->entry},
+	    keep[8];
 	cleanup_fd int null = guard_null();
-	sigset_t child_only;
+	sigset_t awaited;
 	size_t count = 0;
 
 	if (null < 0 || guard_stdio(null) < 0 || chdir("/") < 0)
@@ -369,12 +386,12 @@ static int keeper_settle(struct keeper *keeper)
 	qsort(keep, count, sizeof(*keep), keep_compare);
 	guard_close_except(keep, count);
 	null = -1;
-	sigemptyset(&child_only);
-	sigaddset(&child_only, SIGCHLD);
-	if ((keeper->signals = signalfd(-1, &child_only, SFD_CLOEXEC | SFD_NONBLOCK)) < 0 ||
+	sigemptyset(&awaited);
+	sigaddset(&awaited, SIGCHLD);
+	sigaddset(&awaited, KEEPER_SIGNAL);
+	if ((keeper->signals = signalfd(-1, &awaited, SFD_CLOEXEC | SFD_NONBLOCK)) < 0 ||
 	    (keeper->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return -errno;
-	prctl(PR_SET_NAME, "sluice-keeper", 0, 0, 0);
 	return tree_open(&keeper->tree, keeper->proc);
 }
 
@@ -398,7 +415,7 @@ static int pipes_open(struct pipes *pipes)
 
 	if (pipe2(failures, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
 		return -errno;
-	*pipes = (struct pipes){failures[0], failures[1], go[0], go[1]};
+	*pipes = (struct pipes){failures[0], failures[1], go[0], go[1], ""};
 	return 0;
 }
 
@@ -421,9 +438,56 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 	_exit(0);
 }
 
+static __attribute__((noreturn)) void keeper_fail(const struct keeper *keeper, int code, const char *step)
+{
+	report_failed(keeper, code, step);
+	_exit(1);
+}
+
+/* Before there is a command: two of one name must not run for a moment either. */
+static void keeper_take_name(struct keeper *keeper, const struct registry_claim *claim)
+{
+	struct failure failure;
+	pid_t holder = 0;
+
+	if (claim->dir < 0 || claim->name == NULL)
+		return;
+	keeper->entry = registry_claim_name(claim->dir, claim->name, &holder);
+	if (keeper->entry >= 0)
+		return;
+	if (keeper->entry == -EEXIST)
+		snprintf(failure.step, sizeof(failure.step), NAME_TAKEN "%d", holder);
+	else
+		strcpy(failure.step, "name: its entry in the runtime directory");
+	keeper_fail(keeper, keeper->entry, failure.step);
+}
+
+/* After the fork, which gives the pid; a record lock is not the child's. */
+static void keeper_enlist(struct keeper *keeper, const struct registry_claim *claim)
+{
+	if (claim->dir < 0)
+		return;
+	if (claim->name == NULL)
+		keeper->entry = registry_claim_pid(claim->dir, keeper->command);
+	if (keeper->entry >= 0)
+		registry_write(keeper->entry, claim, keeper->command);
+}
+
+/* Readers take nobody else for a keeper: before there is an entry. */
+static void keeper_name_itself(struct pipes *pipes)
+{
+	prctl(PR_GET_NAME, pipes->comm, 0, 0, 0);
+	prctl(PR_SET_NAME, KEEPER_COMM, 0, 0, 0);
+}
+
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
-	struct keeper keeper = {.reports = job->reports, .owner = job->owner, .app = job->app, .parked = true};
+	const struct registry_claim *claim = &job->prepared->registry;
+	struct keeper keeper = {.reports = job->reports,
+	                        .owner = job->owner,
+	                        .app = job->app,
+	                        .entry = -1,
+	                        .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;
 	int r;
@@ -431,13 +495,15 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	for (size_t i = 0; i < sizeof(job->others) / sizeof(job->others[0]); i++)
 		if (job->others[i] >= 0)
 			close(job->others[i]);
-	if ((r = pipes_open(&pipes)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
-	    (keeper.command = process_fork()) < 0) {
-		report_failed(&keeper, r < 0 ? r : -errno, "starting the command");
-		_exit(1);
-	}
+	r = pipes_open(&pipes);
+	keeper_name_itself(&pipes);
+	if (r == 0)
+		keeper_take_name(&keeper, claim);
+	if (r < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || (keeper.command = process_fork()) < 0)
+		keeper_fail(&keeper, r < 0 ? r : -errno, "starting the command");
 	if (keeper.command == 0)
 		child_main(job, &pipes, self);
+	keeper_enlist(&keeper, claim);
 	keeper.failures = pipes.failures_out;
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;

@@ -133,8 +133,10 @@ static void report_take(sl_sandbox *sandbox, const struct keeper_report *report)
 		event_take(sandbox, EVENT_EXECED, report);
 		return;
 	case KEEPER_FAILED:
+		/* The first is the cause: a stand-in whose keeper gave up says so too. */
+		if (!sandbox->failed)
+			sandbox->failure = report->failure;
 		sandbox->failed = true;
-		sandbox->failure = report->failure;
 		event_take(sandbox, EVENT_FAILED, report);
 		return;
 	case KEEPER_DONE:
@@ -255,9 +257,7 @@ static int failure_report(const sl_sandbox *sandbox, sl_error *error)
 
 	if (!sandbox->failed)
 		return error_set(error, -ECHILD, "the command's keeper was killed");
-	if (strcmp(failure->step, "exec") == 0)
-		return exec_failure(failure->code, sandbox->program.path, error);
-	return error_errno(error, failure->code, "%s", failure->step);
+	return start_failure(failure->code, failure->step, sandbox->program.path, error);
 }
 
 int sl_start(sl_sandbox *sandbox, sl_error *error)
@@ -352,6 +352,7 @@ static int sandbox_launch(sl_sandbox *sandbox, struct standin *standin, sl_error
 static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl_policy *policy,
                         const sl_stdio *stdio, sl_error *error)
 {
+	const char *const *argv = (const char *const *)sandbox->program.argv;
 	struct standin standin = {.prepared = prepared,
 	                          .command = &sandbox->program,
 	                          .app = getpid(),
@@ -362,6 +363,9 @@ static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl
 	    (r = prepare_walls(prepared, GATE_LATER, error)) < 0)
 		return r;
 	if (!prepared->plan.supervised && (r = prepare_guard(prepared, error)) < 0)
+		return r;
+	if (policy_has(policy, OPTION_NAME) &&
+	    (r = registry_prepare(&prepared->registry, policy, argv, "spawn", error)) < 0)
 		return r;
 	if ((r = stdio_open(stdio, prepared->plan.keep_fds, prepared->plan.keep_count, &standin.stdio,
 	                    &sandbox->ends, error)) < 0 ||

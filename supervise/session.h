@@ -31,12 +31,19 @@ struct session_ends {
 int session_channels(struct session_ends *ends, bool supervised);
 
 /* Open the gate, take the listener, start to watch, and lock this process in. -errno; the keeper is to be killed then. */
-int session_take_over(struct session *session, const struct prepared *prepared, const struct session_ends *ends);
+int session_take_over(struct session *session, const struct prepared *prepared,
+                      const struct session_ends *ends);
 
 /* Serve until the tree is gone. */
 void session_run(struct session *session);
 
 /* The keeper's last word; where it was killed, its work falls to us, the next subreaper above. */
 void session_wait(struct session *session);
+
+/* The exit status that says why it never ran: 125 to 127. */
+int session_failure_status(const struct session *session);
+
+/* Write status-fd's line. Never waits long for who reads it. */
+void session_tell(const struct session *session, int status_fd);
 
 #endif

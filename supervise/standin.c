@@ -186,6 +186,7 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 	ends_close(&ends);
 	standin_serve(standin, &session, &ends);
 	session_wait(&session);
+	session_tell(&session, standin->prepared->status);
 	end_as(&session);
 }
 

@@ -49,6 +49,12 @@ int tree_open(struct tree *tree, int proc)
 	return tree->pids == MAP_FAILED ? -ENOMEM : 0;
 }
 
+void tree_close(struct tree *tree)
+{
+	munmap(tree->pids, PIDS_MAX * sizeof(*tree->pids));
+	tree->pids = NULL;
+}
+
 static void tree_add(struct tree *tree, pid_t pid)
 {
 	if (tree->count == PIDS_MAX)

@@ -13,7 +13,7 @@ struct tree {
 	int proc;    /* /proc, O_PATH; borrowed */
 	pid_t *pids; /* of the last look, parents before their children */
 	size_t count;
-	bool cut;                            /* there were more */
+	bool cut;                           /* there were more */
 	pid_t before[TREE_SEEN_BEFORE_MAX]; /* stopped when tree_stop() met them: not ours to continue */
 	size_t before_count;
 };
@@ -21,6 +21,7 @@ struct tree {
 /* Pages that are not there until they are used. -ENOMEM; what open(2) says where the children cannot be read: better known
  * now than when the tree is to be killed. */
 int tree_open(struct tree *tree, int proc);
+void tree_close(struct tree *tree);
 
 /* Fill `pids` with all that is below `root`, zombies too. */
 void tree_look(struct tree *tree, pid_t root);
