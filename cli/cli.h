@@ -20,11 +20,18 @@ extern const size_t subcommand_count;
 int run_main(int argc, char *argv[]);
 int explain_main(int argc, char *argv[]);
 int check_main(int argc, char *argv[]);
+int ps_main(int argc, char *argv[]);
+int inspect_main(int argc, char *argv[]);
+int kill_main(int argc, char *argv[]);
 int help_main(int argc, char *argv[]);
 
 /* Read policy options from argv; *rest is the index of the first argument that is none. On failure, and for
  * --help, what is to be said has been said and *exit_code is set; then NULL. */
 sl_policy *options_read(int argc, char *argv[], int *rest, int *exit_code);
+
+/* The sandbox of a name, or what is to be said has been said and the exit status is returned. */
+struct running;
+int running_named(const char *name, struct running *running);
 
 void options_print(FILE *out);    /* the table, as --help shows it */
 void options_markdown(FILE *out); /* the same as a Markdown table: README.md holds it */
