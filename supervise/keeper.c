@@ -409,13 +409,18 @@ static int keeper_tell_started(const struct keeper *keeper)
 	return r < 0 || keeper->owner < 0 ? r : fd_send(keeper->owner, pidfd);
 }
 
-static int pipes_open(struct pipes *pipes)
+/* The command's ends lie above all that stdio_settle() is to put in place. */
+static int pipes_open(struct pipes *pipes, const struct stdio_plan *stdio)
 {
-	int failures[2], go[2];
+	int failures[2], go[2], above = stdio == NULL ? 0 : stdio_above(stdio), lifted[2];
 
-	if (pipe2(failures, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
+	if (pipe2(failures, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0 ||
+	    (lifted[0] = fcntl(failures[1], F_DUPFD_CLOEXEC, above)) < 0 ||
+	    (lifted[1] = fcntl(go[0], F_DUPFD_CLOEXEC, above)) < 0)
 		return -errno;
-	*pipes = (struct pipes){failures[0], failures[1], go[0], go[1], ""};
+	close(failures[1]);
+	close(go[0]);
+	*pipes = (struct pipes){failures[0], lifted[0], lifted[1], go[1], ""};
 	return 0;
 }
 
@@ -495,7 +500,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	for (size_t i = 0; i < sizeof(job->others) / sizeof(job->others[0]); i++)
 		if (job->others[i] >= 0)
 			close(job->others[i]);
-	r = pipes_open(&pipes);
+	r = pipes_open(&pipes, job->stdio);
 	keeper_name_itself(&pipes);
 	if (r == 0)
 		keeper_take_name(&keeper, claim);

@@ -17,14 +17,6 @@
 #include "supervise/session.h"
 #include "supervise/supervise.h"
 
-/* Above every number that the command is to have, so that giving it its own overwrites none of ours. */
-static int lift_above(const struct stdio_plan *plan)
-{
-	return plan->count == 0 || plan->moves[plan->count - 1].target < 2
-	               ? 3
-	               : plan->moves[plan->count - 1].target + 1;
-}
-
 static int lift(int *fd, int above)
 {
 	int lifted;
@@ -63,7 +55,7 @@ static int descriptors_keep(struct standin *standin, int app, struct session_end
 
 static int descriptors_arrange(struct standin *standin, int *app, struct session_ends *ends)
 {
-	int above = lift_above(&standin->stdio), r;
+	int above = stdio_above(&standin->stdio), r;
 
 	if ((r = stdio_lift(&standin->stdio, above)) < 0 || (r = lift(&standin->owner, above)) < 0 ||
 	    (r = lift(app, above)) < 0 || (r = lift(&standin->prepared->ruleset, above)) < 0)

@@ -129,6 +129,13 @@ void stdio_close(struct stdio_ends *ends)
 	}
 }
 
+int stdio_above(const struct stdio_plan *plan)
+{
+	return plan->count == 0 || plan->moves[plan->count - 1].target < 2
+	               ? 3
+	               : plan->moves[plan->count - 1].target + 1;
+}
+
 int stdio_lift(struct stdio_plan *plan, int above)
 {
 	for (size_t i = 0; i < plan->count; i++) {
