@@ -140,7 +140,9 @@ static void report_failed(const struct keeper *keeper, int code, const char *ste
 	struct keeper_report message = {.event = KEEPER_FAILED, .failure = {.code = code}};
 
 	strncpy(message.failure.step, step, sizeof(message.failure.step) - 1);
-	report_both(keeper, &message);
+	/* The owner first: the supervisor may kill us for it. */
+	report_send(keeper->owner, &message);
+	report_send(keeper->reports, &message);
 }
 
 static void report_done(const struct keeper *keeper, int value)
@@ -488,11 +490,8 @@ static void keeper_name_itself(struct pipes *pipes)
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
 	const struct registry_claim *claim = &job->prepared->registry;
-	struct keeper keeper = {.reports = job->reports,
-	                        .owner = job->owner,
-	                        .app = job->app,
-	                        .entry = -1,
-	                        .parked = true};
+	struct keeper keeper = {
+		.reports = job->reports, .owner = job->owner, .app = job->app, .entry = -1, .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;
 	int r;
@@ -513,7 +512,8 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;
 	if ((r = keeper_tell_started(&keeper)) == 0 && (r = keeper_settle(&keeper)) == 0 &&
-	    (r = guard_lock(&job->prepared->guard)) == 0 && (job->parked || (r = command_release(&keeper)) == 0))
+	    (r = guard_lock(&job->prepared->guard)) == 0 &&
+	    (job->parked || (r = command_release(&keeper)) == 0))
 		keeper_loop(&keeper);
 	else
 		report_failed(&keeper, r, "/proc/PID/task/TID/children");

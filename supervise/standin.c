@@ -150,7 +150,8 @@ static void standin_serve(struct standin *standin, struct session *session, cons
 		close(standin->stdio.moves[i].source);
 	r = chdir("/") < 0 ? -errno : session_take_over(session, standin->prepared, ends);
 	if (r < 0) {
-		standin_fail(standin, r, "the supervisor");
+		if (!session->failed)
+			standin_fail(standin, r, "the supervisor");
 		kill(session->keeper, SIGKILL);
 	}
 	close(standin->owner);
@@ -176,6 +177,7 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 	}
 	prctl(PR_SET_NAME, "sluice-gate", 0, 0, 0);
 	ends_close(&ends);
+	fd_close(&standin->prepared->registry.dir);
 	standin_serve(standin, &session, &ends);
 	session_wait(&session);
 	session_tell(&session, standin->prepared->status);

@@ -54,7 +54,7 @@ gone() { # PID: nobody, or a zombie
 	return 1
 }
 
-command_of() { cat "/proc/$1/task/$1/children" | cut -d' ' -f1; }
+command_of() { cut -d" " -f1 "/proc/$1/task/$1/children"; }
 
 # Nothing runs.
 
@@ -133,6 +133,7 @@ tap_is "inspect: limits are the kernel's" 4096 \
 eval "set -- $(tr '\n' ' ' <options.txt | sed 's/--name limits //')"
 "$SLUICE" inspect --profile limits >again.txt
 tap_same "inspect --profile: the same twice" options.txt again.txt
+words=()
 eval "words=($(cat options.txt))"
 "$SLUICE" explain "${words[@]}" >got.txt
 "$SLUICE" explain --fs-system -w "$TEST_TMP" --name limits --max-file-size 4096 -r /usr -r /usr/share/../lib --keep-fd 0 \
