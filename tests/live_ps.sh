@@ -103,6 +103,11 @@ tap_is "kill -s STOP: the command is paused" "0 paused" "$status $(field web sta
 try kill -s SIGCONT web
 tap_is "kill -s SIGCONT, in the other order: it runs" "0 running" "$status $(field web status)"
 
+kill -URG "$web_keeper"
+kill -TERM "$web_keeper"
+sleep 0.1
+tap_is "a stray signal to the keeper is none of sluice kill's" running "$(field web status)"
+
 rm -f ran
 fails "a second of that name" 125 "keeper $web_keeper" run --fs-system -w "$TEST_TMP" --name web -- touch ran
 tap_is "... did not run, and the first still does" "missing running" "$(ls ran 2>/dev/null || echo missing) $(field web status)"
@@ -316,7 +321,8 @@ for mode in kept supervised; do
 	cp /bin/true granted 2>/dev/null
 	"$SLUICE" run --fs-system --status-fd 7 -- ./granted 7>status.json 2>/dev/null
 	tap_is "status-fd, $mode: not executed" '{"exit_code":126,"signal":0,"reason":"failed"}' "$(cat status.json)"
-	tell "the command does not get it" '{"exit_code":1,"signal":0,"reason":"exit"}' -- sh -c 'echo forged >&7 || exit 1'
+	tell "the command does not get it" '{"exit_code":1,"signal":0,"reason":"exit"}' -- \
+		sh -c 'for fd in 3 4 5 6 7 8 9; do ! (echo forged >&"$fd") || exit 9; done; exit 1'
 	"$SLUICE" run "${options[@]}" --status-fd 7 --name told -- sh -c 'sleep 100' 7>status.json &
 	one=$!
 	for ((i = 0; i < 100; i++)); do "$SLUICE" kill told 2>/dev/null && break; sleep 0.02; done
