@@ -21,11 +21,18 @@ int run_main(int argc, char *argv[]);
 int explain_main(int argc, char *argv[]);
 int profile_main(int argc, char *argv[]);
 int check_main(int argc, char *argv[]);
+int ps_main(int argc, char *argv[]);
+int inspect_main(int argc, char *argv[]);
+int kill_main(int argc, char *argv[]);
 int help_main(int argc, char *argv[]);
 
 /* Add a profile: a name, or a path. *description may be NULL, else free it. Errors: sl_policy_load(), and -EINVAL for
  * what is no name. */
 int profile_apply(sl_policy *policy, const char *name, bool is_file, char **description, sl_error *error);
+
+/* The sandbox of a name, or what is to be said has been said and the exit status is returned. */
+struct running;
+int running_named(const char *name, struct running *running);
 
 /* What the command line has besides the policy: cli/words.def. */
 struct run_words {

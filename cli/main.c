@@ -10,6 +10,10 @@ const struct subcommand subcommands[] = {
 	{"explain", "[options]", "print the plan that these options make, and run nothing", explain_main},
 	{"profile", "list | show NAME | check FILE", "the policies that files hold", profile_main},
 	{"check", "[--json]", "what this kernel offers, and what each feature is needed for", check_main},
+	{"ps", "[--json]", "the sandboxes of this user that run", ps_main},
+	{"inspect", "[--profile] NAME", "all about one of them, or the options that made it", inspect_main},
+	{"kill", "NAME [-s SIGNAL]", "kill one of them and all it started, or send a signal to its command",
+         kill_main},
 	{"help", "[--markdown]", "this text and all options, or the options as a Markdown table", help_main},
 };
 const size_t subcommand_count = sizeof(subcommands) / sizeof(subcommands[0]);

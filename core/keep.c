@@ -2,32 +2,42 @@
 #include "core/keep.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
 #include "core/parse.h"
 
 static const enum option_id kept_options[] = {
-	OPTION_MAX_MEMORY, OPTION_MAX_PROCESSES, OPTION_CPU, OPTION_TIMEOUT, OPTION_DIE_WITH_PARENT,
+	OPTION_MAX_MEMORY, OPTION_MAX_PROCESSES, OPTION_CPU,  OPTION_TIMEOUT,
+	OPTION_DIE_WITH_PARENT, OPTION_NAME, OPTION_STATUS_FD,
 };
 
-size_t keep_list(const sl_policy *policy, char *keys, size_t room)
+/* All that are set and not `but`. */
+static size_t keys_list(const sl_policy *policy, enum option_id but, char *keys, size_t room)
 {
 	size_t used = 0;
 
 	keys[0] = '\0';
 	for (size_t i = 0; i < sizeof(kept_options) / sizeof(kept_options[0]); i++)
-		if (policy_has(policy, kept_options[i]) && used < room)
+		if (policy_has(policy, kept_options[i]) && kept_options[i] != but && used < room)
 			used += (size_t)snprintf(keys + used, room - used, "%s%s", used > 0 ? ", " : "",
 			                         option_rows[kept_options[i]].key);
 	return used;
 }
 
-static int place_refuse(const sl_policy *policy, sl_error *error)
+size_t keep_list(const sl_policy *policy, char *keys, size_t room)
+{
+	return keys_list(policy, OPTION_COUNT, keys, room);
+}
+
+/* A host name can be seen in place as well; all else needs a process beside the command. */
+static int place_check(const sl_policy *policy, sl_error *error)
 {
 	char keys[200];
 
-	keep_list(policy, keys, sizeof(keys));
+	if (keys_list(policy, OPTION_NAME, keys, sizeof(keys)) == 0)
+		return 0;
 	return error_set(error, -EINVAL, "%s: only where a command is started, not in place", keys);
 }
 
@@ -49,18 +59,37 @@ static void limits_fill(struct plan *plan, const sl_policy *policy)
 	plan->cpu_percent = number_of(policy, OPTION_CPU);
 }
 
+/* It tells how the command ended: what the command itself could write to it would be no word of ours. */
+static int status_plan(struct plan *plan, const sl_policy *policy, sl_error *error)
+{
+	const struct value_list *kept = &policy->values[OPTION_KEEP_FD];
+
+	plan->status_fd = -1;
+	if (!policy_has(policy, OPTION_STATUS_FD))
+		return 0;
+	plan->status_fd = atoi(policy_scalar(policy, OPTION_STATUS_FD));
+	for (size_t i = 0; i < kept->count; i++)
+		if (atoi(kept->items[i]) == plan->status_fd)
+			return error_set(error, -EINVAL,
+			                 "status-fd: keep-fd gives descriptor %d to the command: drop one",
+			                 plan->status_fd);
+	return 0;
+}
+
 int keep_plan(struct plan *plan, const sl_policy *policy, sl_error *error)
 {
+	int r;
+
+	if (plan->mode == PLAN_IN_PLACE && (r = place_check(policy, error)) < 0)
+		return r;
 	for (size_t i = 0; plan->kept == NULL && i < sizeof(kept_options) / sizeof(kept_options[0]); i++)
-		if (policy_has(policy, kept_options[i]))
+		if (policy_has(policy, kept_options[i]) && plan->mode == PLAN_LAUNCH)
 			plan->kept = option_rows[kept_options[i]].key;
-	if (plan->kept != NULL && plan->mode == PLAN_IN_PLACE)
-		return place_refuse(policy, error);
 	limits_fill(plan, policy);
 	plan->die_with_parent = policy_has(policy, OPTION_DIE_WITH_PARENT);
 	if (policy_has(policy, OPTION_TIMEOUT))
 		duration_parse(policy_scalar(policy, OPTION_TIMEOUT), &plan->timeout_ms);
-	return 0;
+	return status_plan(plan, policy, error);
 }
 
 /* Which mechanism, and what the program sees of it. */
@@ -92,4 +121,7 @@ void keep_print(const struct plan *plan, FILE *out)
 		        (unsigned long long)plan->timeout_ms % 1000);
 	if (plan->die_with_parent)
 		fputs("die-with-parent: the keeper kills the tree when who started it ends\n", out);
+	if (plan->status_fd >= 0)
+		fprintf(out, "status-fd: how the command ended is written to descriptor %d\n",
+		        plan->status_fd);
 }

@@ -132,6 +132,7 @@ struct plan {
 	unsigned num_cpus; /* of num-cpus, or 0 */
 
 	int map_fd; /* of port-map-fd, or -1 */
+	int status_fd; /* of status-fd, or -1 */
 	bool strict_fds;
 	int *keep_fds; /* malloc'd, sorted, unique */
 	size_t keep_count;

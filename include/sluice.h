@@ -189,6 +189,7 @@ typedef struct sl_failure {
  *   -EINVAL             no argv; a descriptor that is given twice
  *   -EBADF              a descriptor that is not open
  *   -ENOENT, -EACCES    the command is not found, or not executable
+ *   -EEXIST             a sandbox of that `name` runs; the message has its keeper's pid
  *   and those of sl_confine_self(). Nothing is left behind then. */
 SL_EXPORT int sl_create(const sl_policy *policy, const char *const argv[], const sl_stdio *stdio,
                         sl_sandbox **sandbox, sl_error *error);

@@ -107,6 +107,16 @@ int command_exec(const struct command *command)
 	return errno == ENOEXEC ? shell_exec(command) : -errno;
 }
 
+int start_failure(int code, const char *step, const char *path, sl_error *error)
+{
+	if (strcmp(step, "exec") == 0)
+		return exec_failure(code, path, error);
+	/* It has the holder's pid in it, and "File exists" would explain nothing. */
+	if (code == -EEXIST)
+		return error_set(error, code, "%s", step);
+	return error_errno(error, code, "%s", step);
+}
+
 int exec_failure(int code, const char *path, sl_error *error)
 {
 	if (code == -EACCES)

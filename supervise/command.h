@@ -32,4 +32,7 @@ void command_clear(struct command *command);
  * Async-signal-safe. */
 int command_exec(const struct command *command);
 
+/* Why the keeper or its child gave up at `step`, in words that help. Returns `code`. */
+int start_failure(int code, const char *step, const char *path, sl_error *error);
+
 #endif

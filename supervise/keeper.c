@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -28,6 +29,7 @@ enum { HOLD_MS = 10000, THROTTLE_RETRY_MS = 5 };
 struct pipes {
 	int failures_out, failures_in; /* the command's word: struct failure, and end of file when it runs */
 	int go_out, go_in;             /* the keeper's: one byte */
+	char comm[16];                 /* what the command is called until it is executed */
 };
 
 /* ---- the command, until it is one ---- */
@@ -103,6 +105,7 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 	const char *step = "the keeper";
 	int r;
 
+	prctl(PR_SET_NAME, pipes->comm, 0, 0, 0);
 	close(job->reports);
 	close(pipes->failures_out);
 	close(pipes->go_in);
@@ -125,6 +128,7 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 struct keeper {
 	pid_t command;
 	int reports, owner, app, signals, failures, go, proc;
+	int entry; /* of the registry, locked; or -1 */
 	struct tree tree;
 	bool paused, frozen; /* by order */
 	struct memory memory;
@@ -163,7 +167,9 @@ static void report_failed(const struct keeper *keeper, int code, const char *ste
 	struct keeper_report message = {.event = KEEPER_FAILED, .failure = {.code = code}};
 
 	strncpy(message.failure.step, step, sizeof(message.failure.step) - 1);
-	report_both(keeper, &message);
+	/* The owner first: the supervisor may kill us for it. */
+	report_send(keeper->owner, &message);
+	report_send(keeper->reports, &message);
 }
 
 static void report_done(const struct keeper *keeper, int value)
@@ -411,6 +417,19 @@ static int wait_ms(const struct keeper *keeper)
 
 enum { WATCH_SIGNALS, WATCH_REPORTS, WATCH_OWNER, WATCH_FAILURES, WATCH_APP, WATCH_COUNT };
 
+static void signals_take(struct keeper *keeper)
+{
+	struct signalfd_siginfo info;
+
+	while (read(keeper->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != KEEPER_SIGNAL || info.ssi_code != SI_QUEUE ||
+		    info.ssi_int != KEEPER_KILL)
+			continue;
+		keeper->reason = REASON_OWNER;
+		kill(keeper->command, SIGKILL);
+	}
+}
+
 static bool broken(const struct pollfd *watched)
 {
 	return watched->revents & (POLLERR | POLLHUP | POLLNVAL);
@@ -427,12 +446,10 @@ static bool keeper_wait(struct keeper *keeper, bool more)
 		[WATCH_FAILURES] = {.fd = keeper->failures, .events = POLLIN},
 		[WATCH_APP] = {.fd = keeper->app, .events = POLLIN},
 	};
-	struct signalfd_siginfo info;
 
 	while (poll(watched, WATCH_COUNT, more ? 0 : wait_ms(keeper)) < 0 && errno == EINTR)
 		;
-	while (read(keeper->signals, &info, sizeof(info)) == sizeof(info))
-		;
+	signals_take(keeper);
 	if (watched[WATCH_FAILURES].revents != 0)
 		failure_take(keeper);
 	if (watched[WATCH_OWNER].revents != 0)
@@ -481,7 +498,8 @@ static int limits_open(struct keeper *keeper, const struct plan *plan)
 /* With nothing in hand but what the loop needs: the command's pipes must see end of file when it closes them. */
 static int keeper_close(struct keeper *keeper)
 {
-	int all[] = {keeper->reports, keeper->owner, keeper->app, keeper->failures, keeper->go, keeper->proc};
+	int all[] = {keeper->reports, keeper->owner, keeper->app, keeper->failures, keeper->go, keeper->proc,
+	             keeper->entry};
 	int keep[sizeof(all) / sizeof(all[0]) + TMPFS_MAX];
 	cleanup_fd int null = guard_null();
 	size_t count = memory_fds(&keeper->memory, keep);
@@ -499,19 +517,18 @@ static int keeper_close(struct keeper *keeper)
 
 static int keeper_settle(struct keeper *keeper, const struct plan *plan)
 {
-	sigset_t child_only;
+	sigset_t awaited;
 	int r;
 
 	if ((keeper->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return -errno;
 	if ((r = limits_open(keeper, plan)) < 0 || (r = keeper_close(keeper)) < 0)
 		return r;
-	sigemptyset(&child_only);
-	sigaddset(&child_only, SIGCHLD);
-	if ((keeper->signals = signalfd(-1, &child_only, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
-		return -errno;
-	prctl(PR_SET_NAME, "sluice-keeper", 0, 0, 0);
-	return 0;
+	sigemptyset(&awaited);
+	sigaddset(&awaited, SIGCHLD);
+	sigaddset(&awaited, KEEPER_SIGNAL);
+	keeper->signals = signalfd(-1, &awaited, SFD_CLOEXEC | SFD_NONBLOCK);
+	return keeper->signals < 0 ? -errno : 0;
 }
 
 /* With a pidfd: a number could be another's by the time it is looked up. */
@@ -542,7 +559,7 @@ static int pipes_open(struct pipes *pipes, const struct stdio_plan *stdio)
 			return -errno;
 		close(low);
 	}
-	*pipes = (struct pipes){ends[0], ends[1], ends[2], ends[3]};
+	*pipes = (struct pipes){ends[0], ends[1], ends[2], ends[3], ""};
 	return 0;
 }
 
@@ -565,10 +582,53 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 	_exit(0);
 }
 
+static __attribute__((noreturn)) void keeper_fail(const struct keeper *keeper, int code, const char *step)
+{
+	report_failed(keeper, code, step);
+	_exit(1);
+}
+
+/* Before there is a command: two of one name must not run for a moment either. */
+static void keeper_take_name(struct keeper *keeper, const struct registry_claim *claim)
+{
+	struct failure failure;
+	pid_t holder = 0;
+
+	if (claim->dir < 0 || claim->name == NULL)
+		return;
+	keeper->entry = registry_claim_name(claim->dir, claim->name, &holder);
+	if (keeper->entry >= 0)
+		return;
+	if (keeper->entry == -EEXIST)
+		snprintf(failure.step, sizeof(failure.step), NAME_TAKEN "%d", holder);
+	else
+		strcpy(failure.step, "name: its entry in the runtime directory");
+	keeper_fail(keeper, keeper->entry, failure.step);
+}
+
+/* After the fork, which gives the pid; a record lock is not the child's. */
+static void keeper_enlist(struct keeper *keeper, const struct registry_claim *claim)
+{
+	if (claim->dir < 0)
+		return;
+	if (claim->name == NULL)
+		keeper->entry = registry_claim_pid(claim->dir, keeper->command);
+	if (keeper->entry >= 0)
+		registry_write(keeper->entry, claim, keeper->command);
+}
+
+/* Readers take nobody else for a keeper: before there is an entry. */
+static void keeper_name_itself(struct pipes *pipes)
+{
+	prctl(PR_GET_NAME, pipes->comm, 0, 0, 0);
+	prctl(PR_SET_NAME, KEEPER_COMM, 0, 0, 0);
+}
+
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
+	const struct registry_claim *claim = &job->prepared->registry;
 	struct keeper keeper = {
-		.reports = job->reports, .owner = job->owner, .app = job->app, .parked = true};
+		.reports = job->reports, .owner = job->owner, .app = job->app, .entry = -1, .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;
 	int r;
@@ -576,13 +636,16 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	for (size_t i = 0; i < sizeof(job->others) / sizeof(job->others[0]); i++)
 		if (job->others[i] >= 0)
 			close(job->others[i]);
-	if ((r = pipes_open(&pipes, job->stdio)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
-	    (keeper.command = process_fork_as(job->command->body != NULL)) < 0) {
-		report_failed(&keeper, r < 0 ? r : -errno, "starting the command");
-		_exit(1);
-	}
+	r = pipes_open(&pipes, job->stdio);
+	keeper_name_itself(&pipes);
+	if (r == 0)
+		keeper_take_name(&keeper, claim);
+	if (r < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
+	    (keeper.command = process_fork_as(job->command->body != NULL)) < 0)
+		keeper_fail(&keeper, r < 0 ? r : -errno, "starting the command");
 	if (keeper.command == 0)
 		child_main(job, &pipes, self);
+	keeper_enlist(&keeper, claim);
 	keeper.failures = pipes.failures_out;
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;

@@ -38,6 +38,9 @@ enum keeper_event {
 /* Why it ended, when not by itself. */
 enum keeper_reason { REASON_NONE, REASON_KILLED, REASON_TIMEOUT, REASON_MEMORY, REASON_OWNER };
 
+/* A step of `failure`, with -EEXIST: the pid of the keeper who has the name follows. */
+#define NAME_TAKEN "name: a sandbox of that name runs, keeper "
+
 /* What the child says of its own end, before exec closes the pipe; with code 0 that it is parked. */
 struct failure {
 	int32_t code;
@@ -61,6 +64,11 @@ enum keeper_order_kind {
 struct keeper_order {
 	int32_t order, value;
 };
+
+/* What anybody may send who may signal the keeper (sluice kill): sigqueue(3) with this value, and the tree is killed. To all
+ * other processes that is a signal which they ignore by default. */
+enum { KEEPER_SIGNAL = SIGURG, KEEPER_KILL = 0x534c4b };
+#define KEEPER_COMM "sluice-keeper"
 
 struct keeper_job {
 	const struct prepared *prepared;

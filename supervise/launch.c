@@ -48,25 +48,28 @@ static int find_error(int code, const char *name, sl_error *error)
 	return code == -EACCES ? EXIT_NOT_EXECUTABLE : EXIT_NOT_FOUND;
 }
 
+static int number_compare(const void *left, const void *right)
+{
+	const int *a = left, *b = right;
+
+	return (*a > *b) - (*a < *b);
+}
+
 /* All but what the command is to have, and what the supervisor needs of what the caller had. */
 static int descriptors_close(const struct prepared *prepared)
 {
 	const struct plan *plan = &prepared->plan;
-	cleanup_free int *keep = calloc(plan->keep_count + 1, sizeof(*keep));
-	int map = prepared->rules.port_map;
-	size_t count = 0;
+	const int ours[] = {prepared->rules.port_map, prepared->status};
+	cleanup_free int *keep = calloc(plan->keep_count + 2, sizeof(*keep));
+	size_t count = plan->keep_count;
 
 	if (keep == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < plan->keep_count; i++) {
-		if (map >= 0 && plan->keep_fds[i] > map) {
-			keep[count++] = map;
-			map = -1;
-		}
-		keep[count++] = plan->keep_fds[i];
-	}
-	if (map >= 0)
-		keep[count++] = map;
+	memcpy(keep, plan->keep_fds, count * sizeof(*keep));
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (ours[i] >= 0)
+			keep[count++] = ours[i];
+	qsort(keep, count, sizeof(*keep), number_compare);
 	return fd_close_except(keep, count);
 }
 
@@ -168,10 +171,8 @@ static int status_of(const struct session *session)
 
 static int launch_failed(const struct session *session, const struct command *command, sl_error *error)
 {
-	if (strcmp(session->failure.step, "exec") == 0)
-		return exec_error(session->failure.code, command->path, error);
-	error_errno(error, session->failure.code, "%s", session->failure.step);
-	return EXIT_SLUICE;
+	start_failure(session->failure.code, session->failure.step, command->path, error);
+	return session_failure_status(session);
 }
 
 static int launch_serve(struct launch *launch, const struct prepared *prepared, const struct command *command,
@@ -190,6 +191,7 @@ static int launch_serve(struct launch *launch, const struct prepared *prepared, 
 		session_abandon(session, r);
 	}
 	session_wait(session);
+	session_tell(session, prepared->status);
 	if (session->beaten)
 		error_set(error, -EBUSY, "not all of the command's descendants could be killed");
 	/* What the child says of itself is nearer to the cause than what we saw of it. */
@@ -241,7 +243,8 @@ static int parent_open(pid_t parent)
 	return getppid() == parent ? pidfd : -ESRCH;
 }
 
-static int launch_kept(struct prepared *prepared, const struct command *command, sl_error *error)
+static int launch_kept(struct prepared *prepared, const struct command *command, const sl_policy *policy,
+                       sl_error *error)
 {
 	static struct launch launch;
 	struct session_ends ends;
@@ -250,7 +253,9 @@ static int launch_kept(struct prepared *prepared, const struct command *command,
 	int r;
 
 	if (prepare_walls(prepared, getpid(), error) < 0 ||
-	    (!prepared->plan.supervised && prepare_guard(prepared, error) < 0))
+	    (!prepared->plan.supervised && prepare_guard(prepared, error) < 0) ||
+	    registry_prepare(&prepared->registry, policy, (const char *const *)command->argv, "run", error) <
+	            0)
 		return EXIT_SLUICE;
 	if (prepared->plan.die_with_parent && (job.app = parent_open(parent)) < 0) {
 		error_errno(error, job.app, "die-with-parent");
@@ -273,6 +278,7 @@ static int launch_kept(struct prepared *prepared, const struct command *command,
 	if (prepared->rules.ruleset < 0)
 		fd_close(&prepared->ruleset);
 	kept_close(&prepared->plan);
+	registry_clear(&prepared->registry);
 	return launch_serve(&launch, prepared, command, &ends, error);
 }
 
@@ -310,7 +316,7 @@ int launch_run(const sl_policy *policy, char *const argv[], sl_error *error)
 	if (descriptors_settle(&prepared, error) < 0 || prepare_objects(&prepared, policy, error) < 0)
 		r = EXIT_SLUICE;
 	else if (prepared.plan.supervised || prepared.plan.kept != NULL)
-		r = launch_kept(&prepared, &command, error);
+		r = launch_kept(&prepared, &command, policy, error);
 	else
 		r = launch_alone(&prepared, &command, error);
 	prepare_clear(&prepared);

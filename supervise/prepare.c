@@ -186,11 +186,14 @@ static int gate_prepare(struct prepared *prepared, sl_error *error)
 	return prepare_guard(prepared, error);
 }
 
+static const struct prepared nothing = {
+	.ruleset = -1, .status = -1, .registry.dir = -1, .rules.port_map = -1};
+
 int prepare_plan(struct prepared *prepared, const sl_policy *policy, enum plan_mode mode, sl_error *error)
 {
 	int r;
 
-	*prepared = (struct prepared){.ruleset = -1, .rules.port_map = -1};
+	*prepared = nothing;
 	atomic_store(&((sl_policy *)policy)->frozen, true);
 	kernel_probe(&prepared->kernel);
 	if ((r = plan_from_policy(prepared, policy, mode, error)) < 0 ||
@@ -199,16 +202,28 @@ int prepare_plan(struct prepared *prepared, const sl_policy *policy, enum plan_m
 	return r;
 }
 
-int prepare_map(struct prepared *prepared, sl_error *error)
+static int descriptor_take(const char *key, int wanted, int *taken, sl_error *error)
 {
-	int wanted = prepared->plan.map_fd;
+	int flags = wanted < 0 ? 0 : fcntl(wanted, F_GETFL);
 
 	if (wanted < 0)
 		return 0;
-	prepared->rules.port_map = fcntl(wanted, F_DUPFD_CLOEXEC, 3);
-	if (prepared->rules.port_map < 0)
-		return error_errno(error, -errno, "port-map-fd: descriptor %d", wanted);
+	if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY)
+		return error_set(error, -EBADF, "%s: descriptor %d is not open for writing", key, wanted);
+	if (flags < 0 || (*taken = fcntl(wanted, F_DUPFD_CLOEXEC, 3)) < 0)
+		return error_errno(error, -errno, "%s: descriptor %d", key, wanted);
 	return 0;
+}
+
+int prepare_map(struct prepared *prepared, sl_error *error)
+{
+	int r = descriptor_take(option_rows[OPTION_PORT_MAP_FD].key, prepared->plan.map_fd,
+	                        &prepared->rules.port_map, error);
+
+	if (r < 0)
+		return r;
+	return descriptor_take(option_rows[OPTION_STATUS_FD].key, prepared->plan.status_fd, &prepared->status,
+	                       error);
 }
 
 int prepare_objects(struct prepared *prepared, const sl_policy *policy, sl_error *error)
@@ -246,6 +261,10 @@ size_t prepare_fds(const struct prepared *prepared, int *fds)
 
 	if (prepared->rules.port_map >= 0)
 		fds[count++] = prepared->rules.port_map;
+	if (prepared->status >= 0)
+		fds[count++] = prepared->status;
+	if (prepared->registry.dir >= 0)
+		fds[count++] = prepared->registry.dir;
 	if (prepared->rules.ruleset < 0)
 		return count;
 	fds[count++] = prepared->rules.ruleset;
@@ -256,11 +275,13 @@ void prepare_clear(struct prepared *prepared)
 {
 	fd_close(&prepared->ruleset);
 	fd_close(&prepared->rules.port_map);
+	fd_close(&prepared->status);
+	registry_clear(&prepared->registry);
 	filter_clear(&prepared->filter);
 	filter_clear(&prepared->guard);
 	plan_clear(&prepared->plan);
 	net_binds_clear(&prepared->binds);
 	net_table_free(prepared->table);
 	unix_grants_free(prepared->unix_grants);
-	*prepared = (struct prepared){.ruleset = -1, .rules.port_map = -1};
+	*prepared = nothing;
 }

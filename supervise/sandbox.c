@@ -135,8 +135,10 @@ static void report_take(sl_sandbox *sandbox, const struct keeper_report *report)
 		event_take(sandbox, EVENT_EXECED, report);
 		return;
 	case KEEPER_FAILED:
+		/* The first is the cause: a stand-in whose keeper gave up says so too. */
+		if (!sandbox->failed)
+			sandbox->failure = report->failure;
 		sandbox->failed = true;
-		sandbox->failure = report->failure;
 		event_take(sandbox, EVENT_FAILED, report);
 		return;
 	case KEEPER_DONE:
@@ -257,9 +259,7 @@ static int failure_report(const sl_sandbox *sandbox, sl_error *error)
 
 	if (!sandbox->failed)
 		return error_set(error, -ECHILD, "the command's keeper was killed");
-	if (strcmp(failure->step, "exec") == 0)
-		return exec_failure(failure->code, sandbox->program.path, error);
-	return error_errno(error, failure->code, "%s", failure->step);
+	return start_failure(failure->code, failure->step, sandbox->program.path, error);
 }
 
 int sl_start(sl_sandbox *sandbox, sl_error *error)
@@ -370,6 +370,7 @@ static int sandbox_stdio(sl_sandbox *sandbox, const struct prepared *prepared, c
 static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl_policy *policy,
                         const sl_stdio *stdio, sl_error *error)
 {
+	const char *const *argv = (const char *const *)sandbox->program.argv;
 	struct standin standin = {.prepared = prepared,
 	                          .command = &sandbox->program,
 	                          .app = getpid(),
@@ -380,6 +381,9 @@ static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl
 	    (r = prepare_walls(prepared, GATE_LATER, error)) < 0)
 		return r;
 	if (!prepared->plan.supervised && (r = prepare_guard(prepared, error)) < 0)
+		return r;
+	if (policy_has(policy, OPTION_NAME) &&
+	    (r = registry_prepare(&prepared->registry, policy, argv, "spawn", error)) < 0)
 		return r;
 	if ((r = sandbox_stdio(sandbox, prepared, stdio, &standin.stdio, error)) < 0)
 		return r;

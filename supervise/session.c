@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,7 +14,10 @@
 #include "core/fd.h"
 #include "supervise/forks.h"
 #include "supervise/handover.h"
+#include "supervise/supervise.h"
 #include "supervise/tree.h"
+
+enum { TELL_MS = 1000 };
 
 static int channel_open(int *ours, int *theirs)
 {
@@ -174,4 +178,54 @@ void session_wait(struct session *session)
 		session->beaten = !tree_kill(session->gate.proc);
 	while (waitpid(session->keeper, NULL, 0) < 0 && errno == EINTR)
 		;
+}
+
+int session_failure_status(const struct session *session)
+{
+	if (strcmp(session->failure.step, "exec") != 0)
+		return EXIT_SLUICE;
+	return session->failure.code == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+static const char *reason_name(const struct session *session)
+{
+	static const char *const names[] = {
+		[REASON_KILLED] = "lost",
+		[REASON_TIMEOUT] = "timeout",
+		[REASON_MEMORY] = "memory",
+		[REASON_OWNER] = "killed",
+	};
+
+	if (session->failed)
+		return "failed";
+	if (!session->ended)
+		return "lost";
+	if (session->reason != REASON_NONE)
+		return names[session->reason];
+	return WIFSIGNALED(session->status) ? "signal" : "exit";
+}
+
+static int exit_code_of(const struct session *session)
+{
+	if (session->failed)
+		return session_failure_status(session);
+	if (!session->ended || session->reason != REASON_NONE || WIFSIGNALED(session->status))
+		return -1;
+	return WEXITSTATUS(session->status);
+}
+
+/* A pipe that is full and nobody reads must not keep us: what waits for our end may be its reader. */
+void session_tell(const struct session *session, int status_fd)
+{
+	struct pollfd room = {.fd = status_fd, .events = POLLOUT};
+	bool signaled = session->ended && !session->failed && WIFSIGNALED(session->status);
+	char line[128];
+	int size;
+
+	if (status_fd < 0 || poll(&room, 1, TELL_MS) <= 0)
+		return;
+	size = snprintf(line, sizeof(line), "{\"exit_code\":%d,\"signal\":%d,\"reason\":\"%s\"}\n",
+	                exit_code_of(session), signaled ? WTERMSIG(session->status) : 0,
+	                reason_name(session));
+	fd_write_all(status_fd, line, (size_t)size);
 }

@@ -149,7 +149,7 @@ static void standin_serve(struct standin *standin, struct session *session, cons
 	for (size_t i = 0; i < standin->stdio.count; i++)
 		close(standin->stdio.moves[i].source);
 	r = chdir("/") < 0 ? -errno : session_take_over(session, standin->prepared, ends);
-	if (r < 0 && session_abandon(session, r))
+	if (r < 0 && session_abandon(session, r) && !session->failed)
 		standin_fail(standin, r, "the supervisor");
 	close(standin->owner);
 	if (r == 0)
@@ -174,8 +174,10 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 	}
 	prctl(PR_SET_NAME, "sluice-gate", 0, 0, 0);
 	ends_close(&ends);
+	fd_close(&standin->prepared->registry.dir);
 	standin_serve(standin, &session, &ends);
 	session_wait(&session);
+	session_tell(&session, standin->prepared->status);
 	end_as(&session);
 }
 

@@ -29,6 +29,42 @@ int explain_policy(const sl_policy *policy, enum plan_mode mode, FILE *out, sl_e
 
 /* netpolicy's grammars, for core/. */
 extern const struct policy_checks policy_checks_all;
+/* ---- the sandboxes of this user that run ----
+ *
+ * What is said here is the kernel's word: who holds the lock of an entry, whose child is whose, when it began. Only the text
+ * of an entry is not: whoever could write to the file could write that. */
+struct running {
+	char name[256];
+	int entry; /* the file; reading it harms no lock, they are the keeper's */
+	pid_t keeper;
+	int keeper_pidfd; /* of who holds the lock: nobody else gets what is sent there */
+	pid_t command;    /* 0: none any more */
+};
+
+struct running_facts {
+	pid_t supervisor;
+	pid_t *pids; /* malloc'd: the tree, the command first */
+	size_t count;
+	bool paused;      /* the command is stopped */
+	double seconds;   /* since the command was forked */
+	char program[64]; /* what the kernel calls the command now */
+};
+
+/* The registry's directory, made where it is not there. It, or -errno. */
+int running_open(sl_error *error);
+/* Names of entries, living or not: at most RUNNING_MAX, NULL behind the last. Free each, and all. NULL: no memory. */
+enum { RUNNING_MAX = 65536 };
+char **running_names(int dir);
+/* 0; -ENOENT: no such sandbox runs, and where there was an entry of a dead one it is gone now. */
+int running_find(int dir, const char *name, struct running *running, sl_error *error);
+void running_clear(struct running *running);
+int running_look(const struct running *running, struct running_facts *facts);
+/* The entry's text, NUL-terminated, malloc'd; NULL where there is none to be had, or too much. */
+char *running_text(const struct running *running);
+/* The whole tree: asks the keeper, and waits until it is gone. -ETIMEDOUT. */
+int running_kill(const struct running *running, sl_error *error);
+/* To the command alone. */
+int running_signal(const struct running *running, int signal, sl_error *error);
 
 /* What sluice check prints. */
 struct kernel;

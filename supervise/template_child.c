@@ -17,7 +17,7 @@
 #include "supervise/supervise.h"
 #include "supervise/template.h"
 
-struct running {
+struct clone_running {
 	pid_t pid; /* 0: nobody */
 	uint32_t index;
 };
@@ -28,7 +28,7 @@ struct template
 	int control;
 	struct sigaction on_child; /* as init() left it */
 	sigset_t mask;             /* likewise */
-	struct running running[TEMPLATE_WINDOW];
+	struct clone_running running[TEMPLATE_WINDOW];
 	unsigned count;
 };
 
@@ -95,7 +95,7 @@ static __attribute__((noreturn)) void clone_main(const struct template *template
 
 static void clone_fork(struct template *template, uint32_t index, int output)
 {
-	struct running *slot = template->running;
+	struct clone_running *slot = template->running;
 	pid_t pid = fork();
 
 	if (pid == 0)
@@ -107,7 +107,7 @@ static void clone_fork(struct template *template, uint32_t index, int output)
 	}
 	while (slot->pid != 0)
 		slot++;
-	*slot = (struct running){pid, index};
+	*slot = (struct clone_running){pid, index};
 	template->count++;
 }
 
@@ -152,7 +152,7 @@ static void clones_reap(struct template *template)
 		return;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		for (size_t i = 0; i < TEMPLATE_WINDOW; i++) {
-			struct running *slot = &template->running[i];
+			struct clone_running *slot = &template->running[i];
 
 			if (slot->pid != pid)
 				continue;

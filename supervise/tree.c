@@ -68,6 +68,16 @@ int tree_open(struct tree *tree, int proc)
 	               : 0;
 }
 
+void tree_close(struct tree *tree)
+{
+	munmap(tree->pids, PIDS_MAX * sizeof(*tree->pids));
+	munmap(tree->before, PIDS_MAX * sizeof(*tree->before));
+	munmap(tree->told, PIDS_MAX * sizeof(*tree->told));
+	munmap(tree->seen, PID_BITS / 8);
+	munmap(tree->sent, PID_BITS);
+	tree->pids = NULL;
+}
+
 static bool seen_set(struct tree *tree, pid_t pid)
 {
 	unsigned char bit = (unsigned char)(1 << pid % 8), *byte = &tree->seen[pid / 8];

@@ -26,6 +26,7 @@ struct tree {
 /* Pages that are not there until they are used. -ENOMEM; what open(2) says where the children cannot be read: better known
  * now than when the tree is to be killed. */
 int tree_open(struct tree *tree, int proc);
+void tree_close(struct tree *tree);
 
 /* Fill `pids` with all that is below `root`, zombies too; `root` must be the one that orphans come to. True: all that were
  * there from beginning to end are in it. False: somebody ended meanwhile, and children of his may have been missed. */

@@ -30,17 +30,17 @@ run_one() {
 	name=$(basename "$program")
 	log=$logs/$name.$as.log
 	tmp=$stage/tmp.$name.$as
-	mkdir -p "$tmp"
-	command=(env -u TMPDIR "TEST_TMP=$tmp" "TMPDIR=$tmp" "HOME=$tmp" "SLUICE=$stage/bin/sluice" "HTTPD=$stage/bin/httpd" "REDUCE=$stage/bin/reduce"
+	mkdir -p "$tmp" "$tmp.run"
+	command=(env -u TMPDIR "TEST_TMP=$tmp" "TMPDIR=$tmp" "HOME=$tmp" "XDG_RUNTIME_DIR=$tmp.run" "SLUICE=$stage/bin/sluice" "HTTPD=$stage/bin/httpd" "REDUCE=$stage/bin/reduce"
 		"SOURCE=$stage/src" "SL_TOP=$PWD" CMOCKA_MESSAGE_OUTPUT=TAP PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 		timeout -k 5 "$limit" "$stage/bin/$name")
 	if [ "$as" = user ] && [ "$(id -u)" -eq 0 ]; then
-		chown "$user:$user" "$tmp"
+		chown "$user:$user" "$tmp" "$tmp.run"
 		command=(setpriv --reuid "$user" --regid "$user" --clear-groups "${command[@]}")
 	fi
 	(cd "$tmp" && exec "${command[@]}") >"$log" 2>&1 </dev/null
 	echo $? >"$log.status"
-	rm -rf "$tmp"
+	rm -rf "$tmp" "$tmp.run"
 }
 
 # The same program as several users, at the same time: they share nothing but the machine. "# one at a time" is for those

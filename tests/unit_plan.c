@@ -1236,10 +1236,39 @@ static void a_full_disk_is_an_error_of_printing(void **state)
 	plan_clear(&plan);
 }
 
+/* Options that a keeper is for: refused in place, all of them in one message. */
+static void a_keeper_is_there_for_a_name_and_a_status(void **state)
+{
+	sl_policy *policy = policy_of(POLICY("name", "web", "status-fd", "7"));
+	struct plan plan;
+	sl_error error;
+
+	(void)state;
+	assert_int_equal(plan_of(&plan, policy, &kernel_full, PLAN_IN_PLACE, &error), -EINVAL);
+	assert_non_null(strstr(error.message, "name, status-fd: only where a command is started"));
+	assert_int_equal(plan_of(&plan, policy, &kernel_full, PLAN_LAUNCH, &error), 0);
+	assert_string_equal(plan.kept, "name");
+	assert_int_equal(plan.status_fd, 7);
+	plan_clear(&plan);
+	sl_policy_free(policy);
+	policy = policy_of(POLICY("status-fd", "7", "keep-fd", "8", "keep-fd", "7"));
+	assert_int_equal(plan_of(&plan, policy, &kernel_full, PLAN_LAUNCH, &error), -EINVAL);
+	assert_non_null(strstr(error.message, "keep-fd gives descriptor 7"));
+	sl_policy_free(policy);
+	policy = policy_of(POLICY("name", "web", "no-supervisor", ""));
+	assert_int_equal(plan_of(&plan, policy, &kernel_full, PLAN_LAUNCH, &error), -EINVAL);
+	assert_non_null(strstr(error.message, "name"));
+	sl_policy_free(policy);
+	plan = plan_plain(POLICY());
+	assert_int_equal(plan.status_fd, -1);
+	plan_clear(&plan);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(landlock_below_abi_6_is_refused_by_name),
+		cmocka_unit_test(a_keeper_is_there_for_a_name_and_a_status),
 		cmocka_unit_test(degrade_names_what_may_be_missing),
 		cmocka_unit_test(without_landlock_ports_the_supervisor_judges_tcp),
 		cmocka_unit_test(explain_names_what_an_older_landlock_loses),
