@@ -32,9 +32,10 @@ struct filter_program {
 
 /* The plan's filter; `gate` is the supervisor's pid, 0 without one. -ENOMEM, -E2BIG. */
 int filter_assemble(struct filter_program *program, const struct plan *plan, pid_t gate);
-/* Assembled with GATE_LATER, it gets the supervisor's pid when that is known. Async-signal-safe. */
-enum { GATE_LATER = 0x7fffff5e }; /* no process has it: PID_MAX_LIMIT is 2^22 */
-void filter_set_gate(struct filter_program *program, pid_t gate);
+/* The keeper's pid, and with GATE_LATER the supervisor's, are put in when they are known. Async-signal-safe. No process has
+ * the numbers that stand there until then: PID_MAX_LIMIT is 2^22. */
+enum { GATE_LATER = 0x7fffff5e, KEEPER_LATER = 0x7fffff5f };
+void filter_set_pid(struct filter_program *program, uint32_t later, pid_t pid);
 void filter_clear(struct filter_program *program);
 
 /* One call that a process of ours keeps; with rules, only where one of them matches. */

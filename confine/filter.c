@@ -71,7 +71,7 @@ static unsigned test_length(const struct arg_test *test)
 {
 	if (test->compare == ARG_POINTER)
 		return 4;
-	return test->compare == ARG_IS_GATE || test->mask == UINT32_MAX ? 2 : 3;
+	return test->compare != ARG_IS_GATE && test->mask == UINT32_MAX ? 2 : 3;
 }
 
 /* Falls through when the test holds, jumps `away` instructions beyond its own end when not. */
@@ -87,7 +87,8 @@ static void emit_test(struct assembler *to, const struct arg_test *test, uint8_t
 		return;
 	}
 	if (test->compare == ARG_IS_GATE) {
-		emit(to, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)to->gate, 0, away);
+		emit(to, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)to->gate, 1, 0);
+		emit(to, BPF_JMP | BPF_JEQ | BPF_K, KEEPER_LATER, 0, away);
 		return;
 	}
 	if (test->mask != UINT32_MAX)
@@ -226,11 +227,11 @@ int filter_assemble(struct filter_program *program, const struct plan *plan, pid
 }
 
 /* As a constant it stands in the comparisons of emit_test() only. */
-void filter_set_gate(struct filter_program *program, pid_t gate)
+void filter_set_pid(struct filter_program *program, uint32_t later, pid_t pid)
 {
 	for (size_t i = 0; i < program->count; i++)
-		if (program->code[i].code == (BPF_JMP | BPF_JEQ | BPF_K) && program->code[i].k == GATE_LATER)
-			program->code[i].k = (uint32_t)gate;
+		if (program->code[i].code == (BPF_JMP | BPF_JEQ | BPF_K) && program->code[i].k == later)
+			program->code[i].k = (uint32_t)pid;
 }
 
 void filter_clear(struct filter_program *program)

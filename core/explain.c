@@ -194,7 +194,7 @@ static void test_print(enum slot slot, const struct arg_test *test, FILE *out)
 		fprintf(out, "%s != NULL", name);
 		return;
 	case ARG_IS_GATE:
-		fprintf(out, "%s == the supervisor", name);
+		fprintf(out, "%s == the supervisor or the keeper", name);
 		return;
 	}
 }
@@ -316,7 +316,7 @@ static void processes_print(const struct plan *plan, FILE *out)
 
 static void descriptors_print(const struct plan *plan, FILE *out)
 {
-	fputs(plan->mode == PLAN_LAUNCH ? "descriptors: all are closed but"
+	fputs(plan->mode != PLAN_IN_PLACE ? "descriptors: all are closed but"
 	      : plan->strict_fds        ? "descriptors: refused if any is open but"
 	                                : "descriptors: what is open stays open; expected are",
 	      out);

@@ -83,7 +83,7 @@ int keep_plan(struct plan *plan, const sl_policy *policy, sl_error *error)
 	if (plan->mode == PLAN_IN_PLACE && (r = place_check(policy, error)) < 0)
 		return r;
 	for (size_t i = 0; plan->kept == NULL && i < sizeof(kept_options) / sizeof(kept_options[0]); i++)
-		if (policy_has(policy, kept_options[i]) && plan->mode == PLAN_LAUNCH)
+		if (policy_has(policy, kept_options[i]) && plan->mode != PLAN_IN_PLACE)
 			plan->kept = option_rows[kept_options[i]].key;
 	limits_fill(plan, policy);
 	plan->die_with_parent = policy_has(policy, OPTION_DIE_WITH_PARENT);

@@ -398,7 +398,7 @@ static unsigned conditions_of(const struct plan *plan, const sl_policy *policy, 
 	all |= policy_has(policy, OPTION_NET_INTERFACES) ? WHEN_INTERFACES : 0;
 	all |= net->out->extent[NET_TCP] != NET_ALL ? WHEN_TCP_PARTS : 0;
 	all |= sends_are_judged(net) ? WHEN_SENDS_ASKED : 0;
-	all |= plan->supervised ? WHEN_SUPERVISED : 0;
+	all |= plan->supervised || plan->kept != NULL || plan->mode == PLAN_SPAWN ? WHEN_SUPERVISED : 0;
 	all |= (plan->supervised || plan->max_memory > 0) && !kernel->ptrace_capable ? WHEN_HIDING_HURTS : 0;
 	all |= plan->supervised && !kernel->pidfd_thread ? WHEN_THREADS_BLUR : 0;
 	all |= plan->supervised || kernel->under_gate ? WHEN_UNDER_GATE : 0;

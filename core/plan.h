@@ -13,7 +13,8 @@
 #include "core/policy.h"
 #include "core/syscalls.h"
 
-enum plan_mode { PLAN_IN_PLACE, PLAN_LAUNCH };
+/* PLAN_SPAWN is PLAN_LAUNCH with a keeper in any case. */
+enum plan_mode { PLAN_IN_PLACE, PLAN_LAUNCH, PLAN_SPAWN };
 
 /* What the filter says to a call. */
 enum answer_kind { ANSWER_ALLOW, ANSWER_ERRNO, ANSWER_NOTIFY };
@@ -29,7 +30,7 @@ enum arg_compare {
 	ARG_NE,      /* (arg & mask) != value */
 	ARG_ANY,     /* (arg & mask) != 0 */
 	ARG_POINTER, /* all 64 bits: not NULL */
-	ARG_IS_GATE, /* arg is the supervisor's pid, known when the filter is assembled */
+	ARG_IS_GATE, /* arg is the supervisor's pid, or the keeper's: filter_set_pid() */
 };
 struct arg_test {
 	unsigned arg;
@@ -46,7 +47,7 @@ enum plan_condition {
 	WHEN_INTERFACES = 1 << 4,
 	WHEN_TCP_PARTS = 1 << 6,   /* not every TCP address is allowed */
 	WHEN_SENDS_ASKED = 1 << 7, /* the supervisor sends */
-	WHEN_SUPERVISED = 1 << 8,
+	WHEN_SUPERVISED = 1 << 8, /* or kept: a process of ours is beside the program */
 	WHEN_HIDING_HURTS =
 		1 << 9, /* the supervisor or the keeper could not see into an undumpable process */
 	WHEN_THREADS_BLUR = 1 << 10, /* a pidfd names no thread, and there is a supervisor */

@@ -328,18 +328,18 @@ static const struct arg_rule fallocate_rules[] = {
 };
 
 static const struct arg_rule setpriority_rules[] = {
-	{{IS(0, PRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor", WHEN_SUPERVISED},
+	{{IS(0, PRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor and the keeper", WHEN_SUPERVISED},
 	{{IS(0, PRIO_PROCESS)}, 1, ALLOW, "one process"},
 };
 
 enum { IOPRIO_PROCESS = 1 };
 static const struct arg_rule ioprio_rules[] = {
-	{{IS(0, IOPRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor", WHEN_SUPERVISED},
+	{{IS(0, IOPRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor and the keeper", WHEN_SUPERVISED},
 	{{IS(0, IOPRIO_PROCESS)}, 1, ALLOW, "one process"},
 };
 
 static const struct arg_rule sched_rules[] = {
-	{{IS_GATE(0)}, 1, REFUSE(EPERM), "the supervisor", WHEN_SUPERVISED},
+	{{IS_GATE(0)}, 1, REFUSE(EPERM), "the supervisor and the keeper", WHEN_SUPERVISED},
 };
 
 enum {
@@ -426,10 +426,10 @@ static const struct slot_plan defaults[SLOT_COUNT] = {
 	[SLOT_SETPRIORITY] = {RULES(setpriority_rules), REFUSE(EPERM),
                               "whole groups and users hold others too"},
 	[SLOT_IOPRIO_SET] = {RULES(ioprio_rules), REFUSE(EPERM), "whole groups and users hold others too"},
-	[SLOT_SCHED_SETAFFINITY] = {RULES(sched_rules), ALLOW, "not the supervisor's"},
-	[SLOT_SCHED_SETPARAM] = {RULES(sched_rules), ALLOW, "not the supervisor's"},
-	[SLOT_SCHED_SETSCHEDULER] = {RULES(sched_rules), ALLOW, "not the supervisor's"},
-	[SLOT_SCHED_SETATTR] = {RULES(sched_rules), ALLOW, "not the supervisor's"},
+	[SLOT_SCHED_SETAFFINITY] = {RULES(sched_rules), ALLOW, "not the supervisor's and the keeper's"},
+	[SLOT_SCHED_SETPARAM] = {RULES(sched_rules), ALLOW, "not the supervisor's and the keeper's"},
+	[SLOT_SCHED_SETSCHEDULER] = {RULES(sched_rules), ALLOW, "not the supervisor's and the keeper's"},
+	[SLOT_SCHED_SETATTR] = {RULES(sched_rules), ALLOW, "not the supervisor's and the keeper's"},
 	[SLOT_IOCTL] = {RULES(ioctl_rules), ALLOW, "terminals and interfaces"},
 	[SLOT_PERSONALITY] = {RULES(personality_rules), REFUSE(EPERM), "harmless personalities"},
 	[SLOT_CHMOD] = {RULES(chmod_rules), ALLOW, "no set-id bits"},

@@ -638,6 +638,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 			close(job->others[i]);
 	r = pipes_open(&pipes, job->stdio);
 	keeper_name_itself(&pipes);
+	filter_set_pid(&job->prepared->filter, KEEPER_LATER, self);
 	if (r == 0)
 		keeper_take_name(&keeper, claim);
 	if (r < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||

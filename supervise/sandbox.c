@@ -419,7 +419,7 @@ static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const sl
 	struct prepared prepared;
 	int r;
 
-	if ((r = prepare_plan(&prepared, policy, PLAN_LAUNCH, error)) < 0)
+	if ((r = prepare_plan(&prepared, policy, PLAN_SPAWN, error)) < 0)
 		return r;
 	r = sandbox_make(sandbox, &prepared, policy, stdio, error);
 	prepare_clear(&prepared);

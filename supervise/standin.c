@@ -165,7 +165,7 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 	int r;
 
 	guard_forget_signals();
-	filter_set_gate(&standin->prepared->filter, getpid());
+	filter_set_pid(&standin->prepared->filter, GATE_LATER, getpid());
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if ((r = standin_prepare(standin, &job, &ends, &step)) < 0 ||
 	    (r = session.keeper = keeper_start(&job)) < 0) {

@@ -424,7 +424,7 @@ static uint32_t answer_FALLOCATE(world_t world, const struct seccomp_data *data)
 /* A group or all of a user's processes hold others too; one process does, unless it is the supervisor. */
 static uint32_t answer_one(world_t world, bool one, uint32_t pid)
 {
-	return !one || (world->gate && pid == GATE_PID) ? REFUSE(EPERM) : ALLOW;
+	return !one || ((world->gate || world->measured) && (pid == GATE_PID || pid == KEEPER_LATER)) ? REFUSE(EPERM) : ALLOW;
 }
 
 static uint32_t answer_SETPRIORITY(world_t world, const struct seccomp_data *data)
@@ -753,7 +753,7 @@ static void program_of(struct filter_program *program, world_t world)
 	if (plan_of(&plan, policy, &kernel, PLAN_LAUNCH, &error) < 0)
 		fail_msg("%s: %s", world->name, error.message);
 	assert_int_equal(plan.supervised, world->gate);
-	assert_int_equal(filter_assemble(program, &plan, world->gate ? GATE_PID : 0), 0);
+	assert_int_equal(filter_assemble(program, &plan, world->gate || world->measured ? GATE_PID : 0), 0);
 	plan_clear(&plan);
 	sl_policy_free(policy);
 }
@@ -969,6 +969,8 @@ static void sweep_pid(unsigned which, unsigned pid)
 	value(pid, GATE_PID);
 	value(pid, GATE_PID + 1);
 	value(pid, GATE_PID | 0x10000);
+	value(pid, KEEPER_LATER);
+	value(pid, KEEPER_LATER - 1);
 	value(pid, (uint32_t)-GATE_PID);
 	edges(pid);
 }
