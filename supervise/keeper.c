@@ -54,6 +54,15 @@ static int child_confine(const struct keeper_job *job, const char **step)
 	return handover_target(job->control, &walls, job->prepared->rules.nonce, &confined, step);
 }
 
+static int child_descriptors(const struct keeper_job *job)
+{
+	int r = job->stdio == NULL ? 0 : stdio_settle(job->stdio);
+
+	if (r == 0 && job->files != NULL && setrlimit(RLIMIT_NOFILE, job->files) < 0)
+		r = -errno;
+	return r;
+}
+
 static void child_signals(const struct keeper_job *job)
 {
 	const struct sigaction by_default = {.sa_handler = SIG_DFL};
@@ -90,7 +99,7 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != keeper)
 		child_fail(pipes, -ECHILD, step);
 	step = "descriptors";
-	if ((job->stdio != NULL && (r = stdio_settle(job->stdio)) < 0) || (r = child_confine(job, &step)) < 0)
+	if ((r = child_descriptors(job)) < 0 || (r = child_confine(job, &step)) < 0)
 		child_fail(pipes, r, step);
 	child_await(job, pipes);
 	child_signals(job);
@@ -104,6 +113,7 @@ struct keeper {
 	int reports, owner, app, signals, failures, go, proc;
 	struct tree tree;
 	bool paused, frozen; /* by order */
+	unsigned holds;      /* how often the supervisor was asked to rest */
 	uint64_t timeout_ms; /* the policy's, from exec on; 0: none */
 	int64_t deadline;    /* of that, once it runs; CLOCK_MONOTONIC, ms */
 	bool parked;         /* the command waits for our byte: end of file is not its exec */
@@ -180,16 +190,18 @@ static bool children_reap(struct keeper *keeper)
 	return !keeper->ended;
 }
 
-/* The supervisor is asked, so that it is at rest when we say that all is. */
+/* The supervisor is asked, so that it is at rest when we say that all is. An answer that came too late for the last time we
+ * asked is no answer to this. */
 static int supervisor_hold(struct keeper *keeper)
 {
 	struct pollfd answered = {.fd = keeper->reports, .events = POLLIN};
-	char byte;
+	uint8_t answer = (uint8_t)keeper->holds++;
+	int r = 0;
 
-	report_supervisor(keeper, KEEPER_HELD, 0);
-	if (poll(&answered, 1, HOLD_MS) <= 0)
-		return -ETIMEDOUT;
-	return fd_read_all(keeper->reports, &byte, 1);
+	report_supervisor(keeper, KEEPER_HELD, ++answer);
+	for (uint8_t byte = (uint8_t)(answer - 1); r == 0 && byte != answer;)
+		r = poll(&answered, 1, HOLD_MS) <= 0 ? -ETIMEDOUT : fd_read_all(keeper->reports, &byte, 1);
+	return r;
 }
 
 static int tree_pause(struct keeper *keeper)
@@ -215,7 +227,8 @@ static int tree_freeze(struct keeper *keeper)
 {
 	int r = supervisor_hold(keeper);
 
-	keeper->frozen = r == 0;
+	/* Where it did not answer it may do so yet, and must be told to go on. */
+	keeper->frozen = true;
 	if (r == 0)
 		r = tree_pause(keeper);
 	if (r < 0)
@@ -250,7 +263,18 @@ static int order_carry_out(struct keeper *keeper, const struct keeper_order *ord
 	return -EINVAL;
 }
 
-/* At end of file the owner is gone, and the command goes on: what dies with the owner says so by `app`. */
+/* The command goes on, for what dies with the owner says so by `app`; but nobody is left to start a parked one. */
+static void owner_gone(struct keeper *keeper)
+{
+	fd_close(&keeper->owner);
+	if (keeper->paused)
+		tree_resume(keeper);
+	if (!keeper->parked)
+		return;
+	keeper->reason = REASON_OWNER;
+	kill(keeper->command, SIGKILL);
+}
+
 static void order_take(struct keeper *keeper)
 {
 	struct keeper_order order;
@@ -259,7 +283,7 @@ static void order_take(struct keeper *keeper)
 	if (size == sizeof(order))
 		report_done(keeper, order_carry_out(keeper, &order));
 	else if (size == 0 || (size < 0 && errno != EINTR))
-		fd_close(&keeper->owner);
+		owner_gone(keeper);
 }
 
 static int64_t now_ms(void)
@@ -416,7 +440,8 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
-	struct keeper keeper = {.reports = job->reports, .owner = job->owner, .app = job->app, .parked = true};
+	struct keeper keeper = {
+		.reports = job->reports, .owner = job->owner, .app = job->app, .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;
 	int r;

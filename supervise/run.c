@@ -3,9 +3,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -70,11 +71,31 @@ static int capture_read(struct capture *capture, int *fd)
 	return capture_add(capture, piece, (size_t)size);
 }
 
-/* A socket rather than a pipe: MSG_NOSIGNAL, where a pipe would send the app SIGPIPE. */
+/* write(2) without the SIGPIPE that would be the app's: blocked meanwhile, and taken back where it was not there before. */
+static ssize_t pipe_write(int fd, const void *data, size_t size)
+{
+	const struct timespec now = {0, 0};
+	sigset_t pipe_only, mask, pending;
+	ssize_t written;
+	int code;
+
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE);
+	sigpending(&pending);
+	pthread_sigmask(SIG_BLOCK, &pipe_only, &mask);
+	written = write(fd, data, size);
+	code = errno;
+	if (written < 0 && code == EPIPE && !sigismember(&pending, SIGPIPE))
+		while (sigtimedwait(&pipe_only, NULL, &now) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	errno = code;
+	return written;
+}
+
 static void input_write(int *fd, const sl_result *result, size_t *sent)
 {
-	ssize_t size = send(*fd, (const char *)result->input + *sent, result->input_size - *sent,
-	                    MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t size = pipe_write(*fd, (const char *)result->input + *sent, result->input_size - *sent);
 
 	if (size > 0)
 		*sent += (size_t)size;
@@ -82,54 +103,70 @@ static void input_write(int *fd, const sl_result *result, size_t *sent)
 		fd_close(fd);
 }
 
-static int streams_serve(sl_sandbox *sandbox, int fds[3], sl_result *result)
+struct service {
+	sl_sandbox *sandbox;
+	int fds[3];
+	size_t sent;
+	bool ended;
+	struct capture captures[3];
+};
+
+static int service_turn(struct service *service, const sl_result *result, bool *ready_any)
 {
-	struct capture captures[3] = {
-		[OUT] = {&result->out, &result->out_size, 0, result->limit, &result->cut},
-		[ERR] = {&result->err, &result->err_size, 0, result->limit, &result->cut},
-	};
-	size_t sent = 0;
+	int *fds = service->fds, r = 0;
+	struct pollfd ready[4] = {{fds[IN], POLLOUT, 0},
+	                          {fds[OUT], POLLIN, 0},
+	                          {fds[ERR], POLLIN, 0},
+	                          {service->ended ? -1 : sl_sandbox_fd(service->sandbox), POLLIN, 0}};
+	int count = poll(ready, 4, service->ended ? 0 : -1);
+
+	*ready_any = count != 0;
+	if (count <= 0)
+		return 0;
+	if (ready[IN].revents != 0)
+		input_write(&fds[IN], result, &service->sent);
+	for (int i = OUT; r == 0 && i <= ERR; i++)
+		if (ready[i].revents != 0)
+			r = capture_read(&service->captures[i], &fds[i]);
+	if (ready[3].revents != 0)
+		service->ended = sl_wait(service->sandbox, 0, NULL, NULL) == 0;
+	return r;
+}
+
+/* All of the input goes in, also to a command that has closed its outputs. When it has ended, what is in the pipes is read,
+ * which is a mebibyte each at most; not what somebody writes to them whom it has handed them to. */
+static int service_run(struct service *service, sl_result *result)
+{
+	enum { TURNS_BEHIND = 64 };
+	bool ready = true;
 	int r = 0;
 
-	(void)sandbox;
 	for (int i = OUT; r == 0 && i <= ERR; i++)
-		r = capture_add(&captures[i], "", 0);
-	while (r == 0 && (fds[OUT] >= 0 || fds[ERR] >= 0)) {
-		struct pollfd ready[3] = {{fds[IN], POLLOUT, 0}, {fds[OUT], POLLIN, 0}, {fds[ERR], POLLIN, 0}};
-
-		if (poll(ready, 3, -1) < 0)
-			continue;
-		if (ready[IN].revents != 0)
-			input_write(&fds[IN], result, &sent);
-		for (int i = OUT; r == 0 && i <= ERR; i++)
-			if (ready[i].revents != 0)
-				r = capture_read(&captures[i], &fds[i]);
+		r = capture_add(&service->captures[i], "", 0);
+	for (int behind = 0; r == 0 && ready && behind < TURNS_BEHIND; behind += service->ended) {
+		if (service->fds[IN] < 0 && service->fds[OUT] < 0 && service->fds[ERR] < 0)
+			break;
+		r = service_turn(service, result, &ready);
 	}
 	return r;
 }
 
-static int input_open(const sl_result *result, sl_stdio *stdio, int *ours, int *theirs)
+static int run_serve(sl_sandbox *sandbox, sl_result *result, sl_error *error)
 {
-	int pair[2];
-
-	stdio->in.kind = SL_STREAM_NULL;
-	if (result->input == NULL)
-		return 0;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	*ours = pair[0];
-	*theirs = pair[1];
-	stdio->in = (sl_stream){SL_STREAM_GIVEN, pair[1]};
-	return 0;
-}
-
-static int run_serve(sl_sandbox *sandbox, int *input, sl_result *result, sl_error *error)
-{
-	int fds[3] = {fd_steal(input), sl_sandbox_stream(sandbox, OUT), sl_sandbox_stream(sandbox, ERR)};
-	int r = streams_serve(sandbox, fds, result);
+	struct service service = {
+		.sandbox = sandbox,
+		.captures = {[OUT] = {&result->out, &result->out_size, 0, result->limit, &result->cut},
+	                     [ERR] = {&result->err, &result->err_size, 0, result->limit, &result->cut}},
+	};
+	int r;
 
 	for (int i = 0; i < 3; i++)
-		fd_close(&fds[i]);
+		service.fds[i] = sl_sandbox_stream(sandbox, i);
+	if (service.fds[IN] >= 0)
+		fcntl(service.fds[IN], F_SETFL, O_NONBLOCK); /* of this end only */
+	r = service_run(&service, result);
+	for (int i = 0; i < 3; i++)
+		fd_close(&service.fds[i]);
 	if (r < 0)
 		return error_errno(error, r, "sl_run: keeping the output");
 	return sl_wait(sandbox, -1, &result->status, error);
@@ -138,7 +175,6 @@ static int run_serve(sl_sandbox *sandbox, int *input, sl_result *result, sl_erro
 int sl_run(const sl_policy *policy, const char *const argv[], sl_result *result, sl_error *error)
 {
 	sl_stdio stdio = {.out = {SL_STREAM_PIPE, -1}, .err = {SL_STREAM_PIPE, -1}};
-	cleanup_fd int input = -1, theirs = -1;
 	sl_sandbox *sandbox;
 	int r;
 
@@ -149,12 +185,10 @@ int sl_run(const sl_policy *policy, const char *const argv[], sl_result *result,
 	result->cut = 0;
 	if (result->limit == 0)
 		result->limit = LIMIT_DEFAULT;
-	if ((r = input_open(result, &stdio, &input, &theirs)) < 0)
-		return error_errno(error, r, "sl_run: its input");
+	stdio.in.kind = result->input == NULL ? SL_STREAM_NULL : SL_STREAM_PIPE;
 	if ((r = sl_spawn(policy, argv, &stdio, &sandbox, error)) < 0)
 		return r;
-	fd_close(&theirs);
-	r = run_serve(sandbox, &input, result, error);
+	r = run_serve(sandbox, result, error);
 	sl_sandbox_free(sandbox);
 	if (r < 0)
 		sl_result_clear(result);

@@ -37,7 +37,7 @@ int session_channels(struct session_ends *ends, bool supervised)
 }
 
 /* Nothing is answered: what waits, waits on. The keeper, too, is at rest until it says more. */
-static void session_hold(struct session *session);
+static void session_hold(struct session *session, int answer);
 
 static void report_take(struct session *session, const struct keeper_report *report)
 {
@@ -54,7 +54,7 @@ static void report_take(struct session *session, const struct keeper_report *rep
 			session->stopped(session, report->value);
 		return;
 	case KEEPER_HELD:
-		session_hold(session);
+		session_hold(session, report->value);
 		return;
 	case KEEPER_ENDED:
 	case KEEPER_BEATEN:
@@ -80,11 +80,12 @@ static bool report_read(struct session *session, struct keeper_report *report)
 	return size == sizeof(*report);
 }
 
-static void session_hold(struct session *session)
+static void session_hold(struct session *session, int answer)
 {
 	struct keeper_report report = {.event = KEEPER_HELD};
+	uint8_t byte = (uint8_t)answer;
 
-	fd_write_all(session->reports, "", 1);
+	fd_write_all(session->reports, &byte, 1);
 	while (!session->ended && report.event != KEEPER_GOES_ON && report_read(session, &report))
 		if (report.event != KEEPER_HELD)
 			report_take(session, &report);
@@ -120,14 +121,16 @@ static int listener_take(struct session *session, int control)
 	return 0;
 }
 
-int session_take_over(struct session *session, const struct prepared *prepared, const struct session_ends *ends)
+int session_take_over(struct session *session, const struct prepared *prepared,
+                      const struct session_ends *ends)
 {
 	struct gate *gate = &session->gate;
 	struct keeper_report started;
 	int control = ends->ours[0], r;
 
 	session->reports = ends->ours[1];
-	r = control >= 0 ? gate_open(gate, &prepared->rules, control) : gate_open_idle(gate, &prepared->rules);
+	r = control >= 0 ? gate_open(gate, &prepared->rules, control)
+	                 : gate_open_idle(gate, &prepared->rules);
 	if (r < 0)
 		return r;
 	if (!report_read(session, &started))

@@ -31,7 +31,8 @@ struct session_ends {
 int session_channels(struct session_ends *ends, bool supervised);
 
 /* Open the gate, take the listener, start to watch, and lock this process in. -errno; the keeper is to be killed then. */
-int session_take_over(struct session *session, const struct prepared *prepared, const struct session_ends *ends);
+int session_take_over(struct session *session, const struct prepared *prepared,
+                      const struct session_ends *ends);
 
 /* Serve until the tree is gone. */
 void session_run(struct session *session);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum { TREE_SEEN_BEFORE_MAX = 64 };
@@ -13,8 +14,12 @@ struct tree {
 	int proc;    /* /proc, O_PATH; borrowed */
 	pid_t *pids; /* of the last look, parents before their children */
 	size_t count;
-	bool cut;                            /* there were more */
-	pid_t before[TREE_SEEN_BEFORE_MAX]; /* stopped when tree_stop() met them: not ours to continue */
+	bool cut;     /* there were more */
+	uint64_t ran; /* another one once anybody has run since */
+	struct tree_before {
+		pid_t pid;
+		uint64_t ran;
+	} before[TREE_SEEN_BEFORE_MAX]; /* stopped when tree_stop() met them: not ours to continue */
 	size_t before_count;
 };
 
@@ -25,8 +30,10 @@ int tree_open(struct tree *tree, int proc);
 /* Fill `pids` with all that is below `root`, zombies too. */
 void tree_look(struct tree *tree, pid_t root);
 
-/* Nothing below this process runs any more, and nothing will before tree_continue(): SIGSTOP, until two looks in a row
- * find all of it stopped, whatever is forked meanwhile. -EAGAIN after seconds: it forks faster than it can be named. */
+/* Nothing below this process runs any more, and nothing will before tree_continue(), unless it has had the kernel promise
+ * it a SIGCONT, as a timer does: SIGSTOP, until several looks in a row find all of it stopped, and that none of it has run
+ * from one to the next, whatever is forked meanwhile. -EAGAIN after seconds: it forks faster than it can be named, or wakes
+ * itself all the time. */
 int tree_stop(struct tree *tree);
 /* SIGSTOP for what is there at one look: for who does it again soon. */
 void tree_stop_once(struct tree *tree);
