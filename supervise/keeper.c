@@ -409,14 +409,26 @@ static void keeper_tell_started(const struct keeper *keeper)
 	report_both(keeper, &message);
 }
 
-static int pipes_open(struct pipes *pipes)
+static int pipe_open(int above, int *out, int *in)
 {
-	int failures[2], go[2];
+	int pair[2];
 
-	if (pipe2(failures, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
+	if (pipe2(pair, O_CLOEXEC) < 0)
 		return -errno;
-	*pipes = (struct pipes){failures[0], failures[1], go[0], go[1]};
-	return 0;
+	*out = fcntl(pair[0], F_DUPFD_CLOEXEC, above);
+	*in = fcntl(pair[1], F_DUPFD_CLOEXEC, above);
+	close(pair[0]);
+	close(pair[1]);
+	return *out < 0 || *in < 0 ? -EMFILE : 0;
+}
+
+/* Out of the way of what the command is given, like all that is open by now. */
+static int pipes_open(const struct keeper_job *job, struct pipes *pipes)
+{
+	int above = job->stdio == NULL ? 3 : stdio_above(job->stdio);
+	int r = pipe_open(above, &pipes->failures_out, &pipes->failures_in);
+
+	return r < 0 ? r : pipe_open(above, &pipes->go_out, &pipes->go_in);
 }
 
 static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
@@ -449,7 +461,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	for (size_t i = 0; i < sizeof(job->others) / sizeof(job->others[0]); i++)
 		if (job->others[i] >= 0)
 			close(job->others[i]);
-	if ((r = pipes_open(&pipes)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
+	if ((r = pipes_open(job, &pipes)) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
 	    (keeper.command = process_fork()) < 0) {
 		report_failed(&keeper, r < 0 ? r : -errno, "starting the command");
 		_exit(1);

@@ -17,14 +17,6 @@
 #include "supervise/session.h"
 #include "supervise/supervise.h"
 
-/* Above every number that the command is to have, so that giving it its own overwrites none of ours. */
-static int lift_above(const struct stdio_plan *plan)
-{
-	return plan->count == 0 || plan->moves[plan->count - 1].target < 2
-	               ? 3
-	               : plan->moves[plan->count - 1].target + 1;
-}
-
 static int lift(int *fd, int above)
 {
 	int lifted;
@@ -75,7 +67,7 @@ static int limit_raise(struct standin *standin)
 
 static int descriptors_arrange(struct standin *standin, int *app, struct session_ends *ends)
 {
-	int above = lift_above(&standin->stdio), r;
+	int above = stdio_above(&standin->stdio), r;
 
 	if ((r = limit_raise(standin)) < 0 || (r = stdio_lift(&standin->stdio, above)) < 0 ||
 	    (r = lift(&standin->owner, above)) < 0 || (r = lift(app, above)) < 0 ||
@@ -172,7 +164,8 @@ static void standin_serve(struct standin *standin, struct session *session, cons
 	for (size_t i = 0; i < standin->stdio.count; i++)
 		close(standin->stdio.moves[i].source);
 	r = chdir("/") < 0 ? -errno : session_take_over(session, standin->prepared, ends);
-	if (r < 0) {
+	/* What the command says of its own end, by the keeper, is nearer to the cause than that it is gone. */
+	if (r < 0 && r != -ECONNRESET && r != -EPIPE && r != -ECHILD) {
 		standin_fail(standin, r, "the supervisor");
 		kill(session->keeper, SIGKILL);
 	}

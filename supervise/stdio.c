@@ -99,7 +99,7 @@ static int moves_collect(const sl_stdio *stdio, const int *kept, size_t kept_cou
 	for (size_t i = 0; r == 0 && i < stdio->extra_count; i++)
 		r = move_add(plan, stdio->extra[i].target, stdio->extra[i].source, error);
 	for (size_t i = 0; r == 0 && i < kept_count; i++)
-		if (move_find(plan, kept[i]) == NULL)
+		if (kept[i] > 2 && move_find(plan, kept[i]) == NULL) /* 0 to 2 are the streams' */
 			r = move_add(plan, kept[i], kept[i], error);
 	qsort(plan->moves, plan->count, sizeof(plan->moves[0]), move_compare);
 	return r;
@@ -127,6 +127,13 @@ void stdio_close(struct stdio_ends *ends)
 		fd_close(&ends->ours[i]);
 		fd_close(&ends->theirs[i]);
 	}
+}
+
+int stdio_above(const struct stdio_plan *plan)
+{
+	int last = plan->count == 0 ? 0 : plan->moves[plan->count - 1].target;
+
+	return last < 3 ? 3 : last + 1;
 }
 
 int stdio_lift(struct stdio_plan *plan, int above)

@@ -30,6 +30,9 @@ int stdio_open(const sl_stdio *stdio, const int *kept, size_t kept_count, struct
                struct stdio_ends *ends, sl_error *error);
 void stdio_close(struct stdio_ends *ends);
 
+/* The first number above all that the command is to have: giving it its own overwrites nothing from there on. */
+int stdio_above(const struct stdio_plan *plan);
+
 /* In the new process: every source goes above all targets. Async-signal-safe. -errno. */
 int stdio_lift(struct stdio_plan *plan, int above);
 
