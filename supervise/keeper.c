@@ -355,6 +355,8 @@ static bool keeper_wait(struct keeper *keeper, bool more)
 		keeper->reason = REASON_TIMEOUT;
 		return false;
 	}
+	if (broken(&watched[WATCH_REPORTS]) && keeper->reason == REASON_NONE)
+		keeper->reason = REASON_KILLED;
 	return !broken(&watched[WATCH_REPORTS]) && watched[WATCH_APP].revents == 0;
 }
 
