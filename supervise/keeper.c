@@ -397,7 +397,7 @@ static int keeper_settle(struct keeper *keeper)
 	    (keeper->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return -errno;
 	prctl(PR_SET_NAME, "sluice-keeper", 0, 0, 0);
-	return tree_open(&keeper->tree, keeper->proc);
+	return tree_open(&keeper->tree, keeper->proc, keeper->command);
 }
 
 /* The owner's view of it begins with a pidfd: a number could be another's by the time it is looked up. */

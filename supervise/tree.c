@@ -38,13 +38,13 @@ static int children_open(int proc)
 	return fd < 0 ? -errno : fd;
 }
 
-int tree_open(struct tree *tree, int proc)
+int tree_open(struct tree *tree, int proc, pid_t spared)
 {
 	cleanup_fd int children = children_open(proc);
 
 	if (children < 0)
 		return children;
-	*tree = (struct tree){.proc = proc};
+	*tree = (struct tree){.proc = proc, .spared = spared};
 	tree->pids = mmap(NULL, PIDS_MAX * sizeof(*tree->pids), PROT_READ | PROT_WRITE,
 	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	return tree->pids == MAP_FAILED ? -ENOMEM : 0;
@@ -246,8 +246,13 @@ static bool process_stop(struct tree *tree, pid_t pid, int round)
 	struct held held = process_held(tree, pid);
 
 	tree->ran = mixed(tree->ran, held.ran);
-	if (held.dead)
+	if (held.dead) {
+		/* Of ours, or there is no such child. What forks faster than it can be stopped must not fill the
+		 * machine's table of processes with its dead meanwhile. */
+		if (pid != tree->spared)
+			waitpid(pid, NULL, WNOHANG);
 		return true;
+	}
 	if (held.stopped) {
 		before_note(tree, pid, round, held.ran);
 		return true;

@@ -11,8 +11,9 @@
 enum { TREE_SEEN_BEFORE_MAX = 64 };
 
 struct tree {
-	int proc;    /* /proc, O_PATH; borrowed */
-	pid_t *pids; /* of the last look, parents before their children */
+	int proc;     /* /proc, O_PATH; borrowed */
+	pid_t spared; /* a child that tree_stop() does not reap: its status is wanted */
+	pid_t *pids;  /* of the last look, parents before their children */
 	size_t count;
 	bool cut;     /* there were more */
 	uint64_t ran; /* another one once anybody has run since */
@@ -25,7 +26,7 @@ struct tree {
 
 /* Pages that are not there until they are used. -ENOMEM; what open(2) says where the children cannot be read: better known
  * now than when the tree is to be killed. */
-int tree_open(struct tree *tree, int proc);
+int tree_open(struct tree *tree, int proc, pid_t spared);
 
 /* Fill `pids` with all that is below `root`, zombies too. */
 void tree_look(struct tree *tree, pid_t root);
