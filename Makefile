@@ -40,7 +40,7 @@ SO          := libsluice.so.$(VERSION)
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/libsluice.a $(B)/$(SO) $(B)/sluice.pc $(B)/sluice $(B)/httpd
+all: $(B)/libsluice.a $(B)/$(SO) $(B)/sluice.pc $(B)/sluice $(B)/httpd $(B)/prefork
 
 help:
 	@echo "make demo        install what is missing, build, show the example server bare and confined"
@@ -85,9 +85,12 @@ $(B)/$(SO): $(PIC_OBJECTS)
 $(B)/sluice: $(CLI_OBJECTS) $(B)/libsluice.a
 	$(Q)$(CC) $(STATIC) $^ $(SL_LDFLAGS) -lev -luring -ljansson -lm -o $@
 
-$(B)/sluice $(B)/httpd: $(if $(SANITIZE),$(B)/tests/common/sanitizers.o)
+$(B)/sluice $(B)/httpd $(B)/prefork: $(if $(SANITIZE),$(B)/tests/common/sanitizers.o)
 
 $(B)/httpd: $(HTTPD_OBJECTS) $(B)/libsluice.a
+	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lm -lpthread -o $@
+
+$(B)/prefork: $(B)/examples/prefork.o $(B)/libsluice.a
 	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lm -lpthread -o $@
 
 $(B)/sluice.pc: sluice.pc.in Makefile
