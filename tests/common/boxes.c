@@ -70,6 +70,11 @@ int boxes_close(void **state)
 	return 0;
 }
 
+int box_page(void)
+{
+	return page;
+}
+
 pid_t box_server(void)
 {
 	return server;
@@ -228,7 +233,7 @@ bool box_nothing_left(int count)
 {
 	int there = 0;
 
-	for (double end = seconds_now() + 3; seconds_now() < end; usleep(1000)) {
+	for (double end = seconds_now() + 20; seconds_now() < end; usleep(1000)) {
 		there = 0;
 		for (int i = 0; i < count; i++)
 			there += process_is_there(shared->pids[i]);

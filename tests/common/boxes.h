@@ -33,6 +33,7 @@ void box_commands(const struct box_command *commands, size_t count, int argc, ch
 int boxes_open(void **state);
 int boxes_close(void **state);
 pid_t box_server(void); /* that child of the test's */
+int box_page(void);     /* the descriptor of the page */
 void box_reset(void);   /* the page is zero again */
 
 /* `more` is key, value, ..., NULL, or NULL. The caller's to free. */
@@ -59,7 +60,7 @@ bool counters_any_moves(int count, int milliseconds);
 /* The wait status of this sandbox, as a shell says it; -1 when it has not ended within ten seconds. */
 int box_status(sl_sandbox *sandbox);
 
-/* No process of those in `pids` is there any more, and this one has no child but the server, within three seconds. */
+/* No process of those in `pids` is there any more, and this one has no child but the server, within twenty seconds. */
 bool box_nothing_left(int count);
 void box_leftovers_kill(void);
 
