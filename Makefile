@@ -41,7 +41,7 @@ SO          := libsluice.so.$(VERSION)
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/libsluice.a $(B)/$(SO) $(B)/sluice.pc $(B)/sluice $(B)/httpd $(B)/reduce
+all: $(B)/libsluice.a $(B)/$(SO) $(B)/sluice.pc $(B)/sluice $(B)/httpd $(B)/reduce $(B)/prefork
 
 help:
 	@echo "make demo        install what is missing, build, show the example server bare and confined"
@@ -93,13 +93,16 @@ $(B)/$(SO): $(PIC_OBJECTS)
 $(B)/sluice: $(CLI_OBJECTS) $(B)/libsluice.a
 	$(Q)$(CC) $(STATIC) $^ $(SL_LDFLAGS) -lev -luring -lyaml -ljansson -lm -o $@
 
-$(B)/sluice $(B)/httpd $(B)/reduce: $(if $(SANITIZE),$(B)/tests/common/sanitizers.o)
+$(B)/sluice $(B)/httpd $(B)/reduce $(B)/prefork: $(if $(SANITIZE),$(B)/tests/common/sanitizers.o)
 
 $(B)/httpd: $(HTTPD_OBJECTS) $(B)/libsluice.a
 	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lm -lpthread -o $@
 
 $(B)/reduce: $(B)/examples/reduce.o $(B)/libsluice.a
 	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lm -o $@
+
+$(B)/prefork: $(B)/examples/prefork.o $(B)/libsluice.a
+	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lm -lpthread -o $@
 
 $(B)/sluice.pc: sluice.pc.in Makefile
 	@mkdir -p $(@D)

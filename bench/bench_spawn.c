@@ -1,7 +1,9 @@
 /* What starting a command costs: `true` from posix_spawn(3) to its end, bare, under `sluice run -s`, the same
- * with a rule that needs a supervisor, and under bubblewrap with the whole file system bound read-only; and a
- * program that opens and reads two thousand files, start included. Spawns are interleaved one by one; stdout
- * is /dev/null.
+ * with a rule that needs a supervisor, by sl_spawn(3) with both policies, and under bubblewrap with the whole file
+ * system bound read-only; how long sl_spawn(3) takes to return, which it does when the command is executed; what a
+ * hundred sandboxes hold in memory; and a program that opens and reads two thousand files, start included. Spawns
+ * are interleaved one by one; stdout is /dev/null. A first sl_spawn(3) of a process, which warms up its memory, is
+ * not counted.
  *
  * usage: bench_spawn SLUICE
  */
@@ -17,17 +19,43 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "sluice.h"
 
-enum { SPAWNS = 200, READS = 15, FILES = 2000, FILE_SIZE = 16384, ARGUMENTS = 20 };
+enum { SPAWNS = 200, READS = 15, FILES = 2000, FILE_SIZE = 16384, ARGUMENTS = 20, SANDBOXES = 100 };
 
 struct contender {
 	const char *name;
 	const char *argv[ARGUMENTS];
+	const char *rule;  /* of net-allow */
+	sl_policy *policy; /* by sl_spawn(3); NULL: by posix_spawn(3) */
 	double us[SPAWNS];
+	double exec_us[SPAWNS]; /* until it was executed */
 };
 
-/* The status of wait(2), -1 where nothing could be started; *ns from the spawn to the end. */
-static int spawn_timed(const char *const argv[], double *ns)
+struct times {
+	double exec, end; /* ns from the spawn */
+};
+
+static int sandbox_timed(const struct contender *contender, struct times *times)
+{
+	const sl_stdio stdio = {.out = {SL_STREAM_NULL, -1}};
+	sl_sandbox *sandbox;
+	sl_status status;
+	sl_error error;
+	double start = now_ns();
+
+	if (sl_spawn(contender->policy, contender->argv, &stdio, &sandbox, &error) < 0)
+		die("%s: %s", contender->name, error.message);
+	times->exec = now_ns() - start;
+	if (sl_wait(sandbox, -1, &status, NULL) < 0)
+		status.code = -1;
+	sl_sandbox_free(sandbox);
+	times->end = now_ns() - start;
+	return status.code;
+}
+
+/* The status of wait(2), -1 where nothing could be started. */
+static int spawn_timed(const char *const argv[], struct times *times)
 {
 	posix_spawn_file_actions_t actions;
 	double start;
@@ -38,9 +66,10 @@ static int spawn_timed(const char *const argv[], double *ns)
 	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
 	start = now_ns();
 	r = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
+	times->exec = now_ns() - start;
 	if (r != 0 || waitpid(pid, &status, 0) < 0)
 		status = -1;
-	*ns = now_ns() - start;
+	times->end = now_ns() - start;
 	posix_spawn_file_actions_destroy(&actions);
 	return status;
 }
@@ -48,19 +77,24 @@ static int spawn_timed(const char *const argv[], double *ns)
 /* `rounds` rounds, each of which begins with another contender; leaves us[] sorted. */
 static void contenders_run(struct contender *contenders, size_t count, size_t rounds)
 {
-	double ns;
+	struct times times;
 
 	for (size_t round = 0; round < rounds + 1; round++)
 		for (size_t i = 0; i < count; i++) {
 			struct contender *turn = &contenders[(round + i) % count];
 
-			if (spawn_timed(turn->argv, &ns) != 0)
+			if ((turn->policy != NULL ? sandbox_timed(turn, &times)
+			                          : spawn_timed(turn->argv, &times)) != 0)
 				die("%s does not run", turn->name);
-			if (round > 0) /* the first one warms up */
-				turn->us[round - 1] = ns / 1000;
+			if (round == 0) /* it warms up */
+				continue;
+			turn->us[round - 1] = times.end / 1000;
+			turn->exec_us[round - 1] = times.exec / 1000;
 		}
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		median(contenders[i].us, rounds);
+		median(contenders[i].exec_us, rounds);
+	}
 }
 
 static double middle(const struct contender *contender, size_t rounds)
@@ -74,12 +108,14 @@ static void spread_print(const struct contender *contender)
 	       middle(contender, SPAWNS), quantile(contender->us, SPAWNS, 0.99));
 }
 
-enum { BARE, ALONE, SUPERVISED, BUBBLEWRAP, CONTENDERS };
+enum { BARE, ALONE, SUPERVISED, SPAWN, SPAWN_SUPERVISED, BUBBLEWRAP, CONTENDERS };
 static struct contender trues[CONTENDERS] = {
 	[BARE] = {"true", {"true"}},
 	[ALONE] = {"sluice run -s -- true", {NULL, "run", "-s", "--", "true"}},
 	[SUPERVISED] = {"sluice run -s --net-allow 127.0.0.1:1 -- true",
                         {NULL, "run", "-s", "--net-allow", "tcp://127.0.0.1:1", "--", "true"}},
+	[SPAWN] = {"sl_spawn, no supervisor", {"true"}, NULL},
+	[SPAWN_SUPERVISED] = {"sl_spawn, supervised", {"true"}, "tcp://127.0.0.1:1"},
 	[BUBBLEWRAP] = {"bwrap --ro-bind / / true", {"bwrap", "--ro-bind", "/", "/", "true"}},
 };
 
@@ -121,21 +157,101 @@ static void bubblewrap_print(const struct contender *sluice)
 	peer_print("    the same, what is added to bare", peer - bare, total - bare);
 }
 
+static sl_policy *policy_make(const char *rule)
+{
+	sl_policy *policy = sl_policy_new();
+	sl_error error = {.message = "memory"};
+
+	if (policy == NULL || sl_policy_set(policy, "fs-system", "", &error) < 0 ||
+	    (rule != NULL && sl_policy_set(policy, "net-allow", rule, &error) < 0))
+		die("%s", error.message);
+	return policy;
+}
+
+static void executed_print(const struct contender *spawned)
+{
+	double bare = quantile(trues[BARE].exec_us, SPAWNS, 0.5),
+	       us = quantile(spawned->exec_us, SPAWNS, 0.5);
+
+	row_print(&(struct row){.what = text("%s, until exec", spawned->name),
+	                        .unit = "us",
+	                        .bare = bare,
+	                        .sluice = us,
+	                        .ratio = text("%.1f of bare", us / bare)});
+}
+
+/* Private_Dirty of one process, in KiB; -1 where it cannot be read: they are not dumpable, so it takes root. */
+static long dirty_kib(pid_t process)
+{
+	FILE *file = fopen(text("/proc/%d/smaps_rollup", process), "re");
+	char line[128];
+	long kib = -1;
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "Private_Dirty: %ld", &kib) == 1)
+			break;
+	if (file != NULL)
+		fclose(file);
+	return kib;
+}
+
+static pid_t child_of(pid_t process)
+{
+	FILE *file = fopen(text("/proc/%d/task/%d/children", process, process), "re");
+	pid_t child = 0;
+
+	if (file == NULL || fscanf(file, "%d", &child) != 1)
+		child = 0;
+	if (file != NULL)
+		fclose(file);
+	return child;
+}
+
+static void memory_measure(const struct contender *spawned)
+{
+	static sl_sandbox *sandboxes[SANDBOXES];
+	static const char *const argv[] = {"sleep", "1000", NULL};
+	long stand_in = 0, keeper = 0;
+	sl_error error;
+
+	for (int i = 0; i < SANDBOXES; i++)
+		if (sl_spawn(spawned->policy, argv, NULL, &sandboxes[i], &error) < 0)
+			die("sandbox %d: %s", i, error.message);
+	for (int i = 0; i < SANDBOXES; i++) {
+		stand_in += dirty_kib(sl_sandbox_child(sandboxes[i]));
+		keeper += dirty_kib(child_of(sl_sandbox_child(sandboxes[i])));
+	}
+	for (int i = 0; i < SANDBOXES; i++)
+		sl_sandbox_free(sandboxes[i]);
+	if (stand_in < 0)
+		puts("    memory of a sandbox: not measured, it takes root to look");
+	else
+		printf("    memory, of each of %d: %-24s stand-in %ld KiB, keeper %ld KiB private dirty\n",
+		       SANDBOXES, spawned->rule == NULL ? "no supervisor" : "supervised",
+		       stand_in / SANDBOXES, keeper / SANDBOXES);
+}
+
 static void spawns_measure(const char *sluice)
 {
-	double ns;
-	bool peer = spawn_timed(trues[BUBBLEWRAP].argv, &ns) == 0;
+	struct times times;
+	bool peer = spawn_timed(trues[BUBBLEWRAP].argv, &times) == 0;
 	size_t count = peer ? CONTENDERS : CONTENDERS - 1;
 
 	trues[ALONE].argv[0] = trues[SUPERVISED].argv[0] = sluice;
+	for (size_t i = SPAWN; i <= SPAWN_SUPERVISED; i++)
+		trues[i].policy = policy_make(trues[i].rule);
 	contenders_run(trues, count, SPAWNS);
-	for (size_t i = ALONE; i <= SUPERVISED; i++) {
+	for (size_t i = ALONE; i <= SPAWN_SUPERVISED; i++) {
 		above_bare_print(&trues[i]);
 		if (peer)
 			bubblewrap_print(&trues[i]);
 	}
 	if (!peer)
 		puts("    bubblewrap: not measured, it does not run here");
+	for (size_t i = SPAWN; i <= SPAWN_SUPERVISED; i++)
+		executed_print(&trues[i]);
+	for (size_t i = SPAWN; i <= SPAWN_SUPERVISED; i++)
+		memory_measure(&trues[i]);
 	for (size_t i = 0; i < count; i++)
 		spread_print(&trues[i]);
 }

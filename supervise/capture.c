@@ -2,11 +2,12 @@
 #include "supervise/capture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,17 +68,38 @@ int input_open(int *ours, int *theirs)
 {
 	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (pipe2(pair, O_CLOEXEC) < 0)
 		return -errno;
-	*ours = pair[0];
-	*theirs = pair[1];
-	return 0;
+	*theirs = pair[0];
+	*ours = pair[1];
+	return fcntl(pair[1], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+/* write(2) without the SIGPIPE that would be the app's: blocked meanwhile, and taken back where it was not there before. */
+static ssize_t pipe_write(int fd, const void *data, size_t size)
+{
+	const struct timespec now = {0, 0};
+	sigset_t pipe_only, mask, pending;
+	ssize_t written;
+	int code;
+
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE);
+	sigpending(&pending);
+	pthread_sigmask(SIG_BLOCK, &pipe_only, &mask);
+	written = write(fd, data, size);
+	code = errno;
+	if (written < 0 && code == EPIPE && !sigismember(&pending, SIGPIPE))
+		while (sigtimedwait(&pipe_only, NULL, &now) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	errno = code;
+	return written;
 }
 
 void input_write(int *fd, const sl_result *result, size_t *sent)
 {
-	ssize_t size = send(*fd, (const char *)result->input + *sent, result->input_size - *sent,
-	                    MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t size = pipe_write(*fd, (const char *)result->input + *sent, result->input_size - *sent);
 
 	if (size > 0)
 		*sent += (size_t)size;
@@ -110,24 +132,52 @@ int streams_open(struct streams *streams, sl_result *result)
 	return capture_add(&streams->captures[ERR], "", 0);
 }
 
-int streams_serve(struct streams *streams, const sl_result *result, int64_t end)
+static bool streams_are_open(const struct streams *streams)
+{
+	return streams->fds[IN] >= 0 || streams->fds[OUT] >= 0 || streams->fds[ERR] >= 0;
+}
+
+static int end_fd(const struct streams *streams)
+{
+	return streams->sandbox == NULL || streams->ended ? -1 : sl_sandbox_fd(streams->sandbox);
+}
+
+/* *busy: something was to be done. */
+static int streams_turn(struct streams *streams, const sl_result *result, int wait, bool *busy)
 {
 	int *fds = streams->fds, r = 0;
+	struct pollfd ready[4] = {{fds[IN], POLLOUT, 0},
+	                          {fds[OUT], POLLIN, 0},
+	                          {fds[ERR], POLLIN, 0},
+	                          {end_fd(streams), POLLIN, 0}};
 
-	while (r == 0 && (fds[IN] >= 0 || fds[OUT] >= 0 || fds[ERR] >= 0)) {
-		struct pollfd ready[3] = {
-			{fds[IN], POLLOUT, 0}, {fds[OUT], POLLIN, 0}, {fds[ERR], POLLIN, 0}};
+	*busy = poll(ready, 4, streams->ended ? 0 : wait) > 0;
+	if (!*busy)
+		return 0;
+	if (ready[IN].revents != 0)
+		input_write(&fds[IN], result, &streams->sent);
+	for (int i = OUT; r == 0 && i <= ERR; i++)
+		if (ready[i].revents != 0)
+			r = capture_read(&streams->captures[i], &fds[i]);
+	if (ready[3].revents != 0)
+		streams->ended = sl_wait(streams->sandbox, 0, NULL, NULL) == 0;
+	return r;
+}
 
+int streams_serve(struct streams *streams, const sl_result *result, int64_t end)
+{
+	enum { TURNS_BEHIND = 64 }; /* a pipe holds a mebibyte at most */
+	bool busy = true;
+	int r = 0;
+
+	for (int behind = 0; r == 0 && streams_are_open(streams) && behind < TURNS_BEHIND;) {
 		/* The clock is asked each time: an output that never pauses must not outrun it. */
 		if (end >= 0 && deadline_left(end) == 0)
 			return -ETIMEDOUT;
-		if (poll(ready, 3, deadline_left(end)) <= 0)
-			continue;
-		if (ready[IN].revents != 0)
-			input_write(&fds[IN], result, &streams->sent);
-		for (int i = OUT; r == 0 && i <= ERR; i++)
-			if (ready[i].revents != 0)
-				r = capture_read(&streams->captures[i], &fds[i]);
+		r = streams_turn(streams, result, deadline_left(end), &busy);
+		if (streams->ended && !busy)
+			break;
+		behind += streams->ended;
 	}
 	return r;
 }

@@ -2,6 +2,7 @@
 #ifndef SL_SUPERVISE_CAPTURE_H
 #define SL_SUPERVISE_CAPTURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +24,7 @@ int capture_add(struct capture *capture, const char *piece, size_t size);
 /* One read(2) of what is there; closes *fd at its end. -ENOMEM. */
 int capture_read(struct capture *capture, int *fd);
 
-/* A socket rather than a pipe: MSG_NOSIGNAL, where a pipe would send the app SIGPIPE. -errno. */
+/* A pipe, which a command can open again as /dev/stdin, as it cannot a socket. -errno. */
 int input_open(int *ours, int *theirs);
 
 /* As much as goes now; closes *fd when all has gone, or nobody reads. */
@@ -32,9 +33,12 @@ void input_write(int *fd, const sl_result *result, size_t *sent);
 /* Empty, with its limit set and what the caller wants left alone. */
 void result_begin(sl_result *result);
 
-/* The streams of a command, -1 where there is none, served until all are closed, from one side or the other. `end`: see deadline_ms();
- * -ETIMEDOUT leaves them open. -ENOMEM. */
+/* The streams of a command, -1 where there is none, served until all are closed, from one side or the other, or the command
+ * has ended and what was left in its pipes is read: not what somebody goes on writing whom it has handed them to. `end`: see
+ * deadline_ms(); -ETIMEDOUT leaves them open. -ENOMEM. */
 struct streams {
+	sl_sandbox *sandbox; /* whose end is that of the streams, too; borrowed, or NULL */
+	bool ended;
 	int fds[3]; /* input_open(), pipes */
 	size_t sent;
 	struct capture captures[3];

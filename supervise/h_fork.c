@@ -257,7 +257,7 @@ int forks_open(struct gate *gate, unsigned limit)
 	forks->bound = (struct process_bound){.limit = limit, .counted = 1};
 	ev_timer_init(&forks->again, again_due, 0, 0);
 	forks->again.data = forks;
-	return tree_open(&forks->tree, gate->proc);
+	return tree_open(&forks->tree, gate->proc, 0);
 }
 
 void forks_begin(struct forks *forks, pid_t keeper)

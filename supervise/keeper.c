@@ -62,6 +62,15 @@ static int child_confine(const struct keeper_job *job, const char **step)
 	return r < 0 ? r : child_limit(setup, step);
 }
 
+static int child_descriptors(const struct keeper_job *job)
+{
+	int r = job->stdio == NULL ? 0 : stdio_settle(job->stdio);
+
+	if (r == 0 && job->files != NULL && setrlimit(RLIMIT_NOFILE, job->files) < 0)
+		r = -errno;
+	return r;
+}
+
 static void child_signals(const struct keeper_job *job)
 {
 	const struct sigaction by_default = {.sa_handler = SIG_DFL};
@@ -114,7 +123,7 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != keeper)
 		child_fail(pipes, -ECHILD, step);
 	step = "descriptors";
-	if ((job->stdio != NULL && (r = stdio_settle(job->stdio)) < 0) || (r = child_confine(job, &step)) < 0)
+	if ((r = child_descriptors(job)) < 0 || (r = child_confine(job, &step)) < 0)
 		child_fail(pipes, r, step);
 	child_await(job, pipes);
 	child_signals(job);
@@ -135,6 +144,7 @@ struct keeper {
 	int64_t memory_at; /* when to look; CLOCK_MONOTONIC, us. 0: never */
 	struct throttle throttle;
 	int64_t throttle_at; /* likewise */
+	unsigned holds;      /* how often the supervisor was asked to rest */
 	uint64_t timeout_ms; /* the policy's, from exec on; 0: none */
 	int64_t deadline;    /* of that, once it runs; CLOCK_MONOTONIC, ms */
 	bool parked;         /* the command waits for our byte: end of file is not its exec */
@@ -215,19 +225,18 @@ static bool children_reap(struct keeper *keeper)
 	return !keeper->ended;
 }
 
-/* The supervisor is asked, so that it is at rest when we say that all is. */
+/* The supervisor is asked, so that it is at rest when we say that all is. An answer that came too late for the last time we
+ * asked is no answer to this. */
 static int supervisor_hold(struct keeper *keeper)
 {
 	struct pollfd answered = {.fd = keeper->reports, .events = POLLIN};
-	char byte;
+	uint8_t answer = (uint8_t)keeper->holds++;
+	int r = 0;
 
-	/* An answer that came too late the last time. */
-	while (poll(&answered, 1, 0) > 0 && fd_read_all(keeper->reports, &byte, 1) == 0)
-		;
-	report_supervisor(keeper, KEEPER_HELD, 0);
-	if (poll(&answered, 1, HOLD_MS) <= 0)
-		return -ETIMEDOUT;
-	return fd_read_all(keeper->reports, &byte, 1);
+	report_supervisor(keeper, KEEPER_HELD, ++answer);
+	for (uint8_t byte = (uint8_t)(answer - 1); r == 0 && byte != answer;)
+		r = poll(&answered, 1, HOLD_MS) <= 0 ? -ETIMEDOUT : fd_read_all(keeper->reports, &byte, 1);
+	return r;
 }
 
 static int64_t now_us(void)
@@ -362,7 +371,18 @@ static int order_carry_out(struct keeper *keeper, const struct keeper_order *ord
 	return -EINVAL;
 }
 
-/* At end of file the owner is gone, and the command goes on: what dies with the owner says so by `app`. */
+/* The command goes on, for what dies with the owner says so by `app`; but nobody is left to start a parked one. */
+static void owner_gone(struct keeper *keeper)
+{
+	fd_close(&keeper->owner);
+	if (keeper->paused)
+		tree_resume(keeper);
+	if (!keeper->parked)
+		return;
+	keeper->reason = REASON_OWNER;
+	kill(keeper->command, SIGKILL);
+}
+
 static void order_take(struct keeper *keeper)
 {
 	struct keeper_order order;
@@ -371,7 +391,7 @@ static void order_take(struct keeper *keeper)
 	if (size == sizeof(order))
 		report_done(keeper, order_carry_out(keeper, &order));
 	else if (size == 0 || (size < 0 && errno != EINTR))
-		fd_close(&keeper->owner);
+		owner_gone(keeper);
 }
 
 static int64_t now_ms(void)
@@ -461,6 +481,8 @@ static bool keeper_wait(struct keeper *keeper, bool more)
 	limits_look(keeper);
 	if (keeper->reason == REASON_MEMORY)
 		return false;
+	if (broken(&watched[WATCH_REPORTS]) && keeper->reason == REASON_NONE)
+		keeper->reason = REASON_KILLED;
 	return !broken(&watched[WATCH_REPORTS]) && watched[WATCH_APP].revents == 0;
 }
 
@@ -483,7 +505,7 @@ static int keep_compare(const void *left, const void *right)
 static int limits_open(struct keeper *keeper, const struct plan *plan)
 {
 	unsigned cpus;
-	int r = tree_open(&keeper->tree, keeper->proc);
+	int r = tree_open(&keeper->tree, keeper->proc, keeper->command);
 
 	if (r == 0 && plan->max_memory > 0) {
 		r = memory_open(&keeper->memory, &keeper->tree, plan);

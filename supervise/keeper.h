@@ -15,6 +15,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "supervise/command.h"
@@ -28,7 +29,7 @@ enum keeper_event {
 	KEEPER_EXECED,  /* s, o: the command runs */
 	KEEPER_FAILED,  /* s, o: it never will; `failure` says why, and ENDED follows */
 	KEEPER_STOPPED, /* s: value is the signal that stopped it */
-	KEEPER_HELD,    /* s: answer no call until it says KEEPER_GOES_ON */
+	KEEPER_HELD,    /* s: write a byte, which is value, and answer no call until it says KEEPER_GOES_ON */
 	KEEPER_GOES_ON, /* s */
 	KEEPER_DONE,    /* o: the last order was carried out; value 0 or -errno */
 	KEEPER_ENDED,   /* s, o: value is wait(2)'s status, `reason` why; the tree is gone */
@@ -83,6 +84,8 @@ struct keeper_job {
 	sigset_t mask;                  /* the command's */
 	struct sigaction on_child;      /* likewise, of SIGCHLD */
 	bool plain_signals;             /* and SIGPIPE as a program expects it */
+	const struct rlimit
+		*files; /* the command's RLIMIT_NOFILE where ours was raised; NULL: it has not been */
 };
 
 /* Fork the keeper, which forks the command. All signals must be blocked. Its pid, or -errno. */

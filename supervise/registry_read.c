@@ -252,7 +252,7 @@ static int tree_copy(pid_t keeper, struct running_facts *facts)
 {
 	cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct tree tree;
-	int r = proc < 0 ? -errno : tree_open(&tree, proc);
+	int r = proc < 0 ? -errno : tree_open(&tree, proc, 0);
 
 	if (r < 0)
 		return r;

@@ -11,6 +11,7 @@ static int run_serve(sl_sandbox *sandbox, int *input, sl_result *result, sl_erro
 	struct streams streams;
 	int r = streams_open(&streams, result);
 
+	streams.sandbox = sandbox;
 	streams.fds[0] = fd_steal(input);
 	for (int i = 1; i < 3; i++)
 		streams.fds[i] = sl_sandbox_stream(sandbox, i);

@@ -37,7 +37,10 @@ struct sl_sandbox {
 
 /* ---- reports ---- */
 
-/* 1: one report; 0: a pidfd, which was kept; -EAGAIN, -EPIPE. */
+/* 1: one report; 0: a pidfd, which was kept; -EAGAIN, -EPIPE, -EMFILE: a pidfd for which there was no room.
+ *
+ * A keeper that ends with an order unread, which came too late for it, makes the next call here fail once with ECONNRESET;
+ * but what it had said before is still there to be read, its last word above all. */
 static int report_recv(sl_sandbox *sandbox, struct keeper_report *report, int flags)
 {
 	union {
@@ -52,7 +55,8 @@ static int report_recv(sl_sandbox *sandbox, struct keeper_report *report, int fl
 	struct cmsghdr *rights;
 	ssize_t size;
 
-	while ((size = recvmsg(sandbox->owner, &message, flags | MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+	while ((size = recvmsg(sandbox->owner, &message, flags | MSG_CMSG_CLOEXEC)) < 0 &&
+	       (errno == EINTR || errno == ECONNRESET))
 		;
 	if (size <= 0)
 		return size < 0 && errno == EAGAIN ? -EAGAIN : -EPIPE;
@@ -62,6 +66,8 @@ static int report_recv(sl_sandbox *sandbox, struct keeper_report *report, int fl
 		memcpy(&sandbox->command_pidfd, CMSG_DATA(rights), sizeof(int));
 		return 0;
 	}
+	if (message.msg_flags & MSG_CTRUNC)
+		return -EMFILE;
 	return size == sizeof(*report) ? 1 : -EPIPE;
 }
 
@@ -189,9 +195,12 @@ static int order_send(sl_sandbox *sandbox, enum keeper_order_kind kind, int valu
 	struct keeper_order order = {.order = (int32_t)kind, .value = value};
 
 	sandbox->done = false;
-	while (send(sandbox->owner, &order, sizeof(order), MSG_NOSIGNAL) < 0)
+	while (send(sandbox->owner, &order, sizeof(order), MSG_NOSIGNAL) < 0) {
+		if (errno == EPIPE || errno == ECONNRESET)
+			break; /* its last word may still be there */
 		if (errno != EINTR)
-			return errno == EPIPE ? -ESRCH : -errno;
+			return -errno;
+	}
 	while (!sandbox->done && sandbox->state != SL_STATE_ENDED)
 		sandbox_hear(sandbox, 0);
 	return sandbox->done ? sandbox->done_value : -ESRCH;
@@ -426,7 +435,9 @@ static int sandbox_create(sl_sandbox *sandbox, const sl_policy *policy, const sl
 	if (r < 0)
 		return r;
 	sandbox_settle(sandbox);
-	return sandbox->failed || !sandbox->settled ? failure_report(sandbox, error) : 0;
+	if (sandbox->failed || !sandbox->settled)
+		return failure_report(sandbox, error);
+	return sandbox->command_pidfd < 0 ? error_errno(error, -EMFILE, "a pidfd of the command") : 0;
 }
 
 static int program_find(sl_sandbox *sandbox, const sl_policy *policy, const char *const argv[],

@@ -41,7 +41,7 @@ int session_channels(struct session_ends *ends, bool supervised)
 }
 
 /* Nothing is answered: what waits, waits on. The keeper, too, is at rest until it says more. */
-static void session_hold(struct session *session);
+static void session_hold(struct session *session, int answer);
 
 static void report_take(struct session *session, const struct keeper_report *report)
 {
@@ -58,7 +58,7 @@ static void report_take(struct session *session, const struct keeper_report *rep
 			session->stopped(session, report->value);
 		return;
 	case KEEPER_HELD:
-		session_hold(session);
+		session_hold(session, report->value);
 		return;
 	case KEEPER_ENDED:
 	case KEEPER_BEATEN:
@@ -84,11 +84,12 @@ static bool report_read(struct session *session, struct keeper_report *report)
 	return size == sizeof(*report);
 }
 
-static void session_hold(struct session *session)
+static void session_hold(struct session *session, int answer)
 {
 	struct keeper_report report = {.event = KEEPER_HELD};
+	uint8_t byte = (uint8_t)answer;
 
-	fd_write_all(session->reports, "", 1);
+	fd_write_all(session->reports, &byte, 1);
 	while (!session->ended && report.event != KEEPER_GOES_ON && report_read(session, &report))
 		if (report.event != KEEPER_HELD)
 			report_take(session, &report);

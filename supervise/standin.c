@@ -33,7 +33,7 @@ static int lift(int *fd, int above)
  * no harm, as the command never uses them as ours. The ruleset it does use. */
 static int descriptors_keep(struct standin *standin, int app, struct session_ends *ends)
 {
-	int keep[GUARD_KEEP_MAX + STDIO_MAX], null, r;
+	int keep[GUARD_CLOSE_MAX], null, r;
 	size_t count = prepare_fds(standin->prepared, keep);
 
 	if ((null = guard_null()) < 0 || (r = guard_stdio(null)) < 0)
@@ -53,12 +53,25 @@ static int descriptors_keep(struct standin *standin, int app, struct session_end
 	return guard_close_except(keep, count);
 }
 
+/* The command's numbers may reach up to the app's own limit, and ours lie above them. */
+static int limit_raise(struct standin *standin)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &standin->files) < 0)
+		return -errno;
+	limit = standin->files;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
 static int descriptors_arrange(struct standin *standin, int *app, struct session_ends *ends)
 {
 	int above = stdio_above(&standin->stdio), r;
 
-	if ((r = stdio_lift(&standin->stdio, above)) < 0 || (r = lift(&standin->owner, above)) < 0 ||
-	    (r = lift(app, above)) < 0 || (r = lift(&standin->prepared->ruleset, above)) < 0)
+	if ((r = limit_raise(standin)) < 0 || (r = stdio_lift(&standin->stdio, above)) < 0 ||
+	    (r = lift(&standin->owner, above)) < 0 || (r = lift(app, above)) < 0 ||
+	    (r = lift(&standin->prepared->ruleset, above)) < 0)
 		return r;
 	for (int i = 0; i < 2; i++)
 		if ((r = lift(&ends->ours[i], above)) < 0 || (r = lift(&ends->theirs[i], above)) < 0)
@@ -92,6 +105,7 @@ static void keeper_job_fill(struct keeper_job *job, const struct standin *standi
 		.parked = standin->parked,
 		.on_child = {.sa_handler = SIG_DFL},
 		.plain_signals = true,
+		.files = &standin->files,
 	};
 	sigemptyset(&job->mask);
 }
@@ -137,6 +151,7 @@ static int standin_prepare(struct standin *standin, struct keeper_job *job, stru
 	if ((r = session_channels(ends, standin->prepared->plan.supervised)) < 0 ||
 	    (r = descriptors_arrange(standin, &app, ends)) < 0)
 		return r;
+	*step = "the keeper's fork";
 	keeper_job_fill(job, standin, app, ends);
 	return 0;
 }

@@ -99,7 +99,7 @@ static int moves_collect(const sl_stdio *stdio, const int *kept, size_t kept_cou
 	for (size_t i = 0; r == 0 && i < stdio->extra_count; i++)
 		r = move_add(plan, stdio->extra[i].target, stdio->extra[i].source, error);
 	for (size_t i = 0; r == 0 && i < kept_count; i++)
-		if (move_find(plan, kept[i]) == NULL)
+		if (kept[i] > 2 && move_find(plan, kept[i]) == NULL) /* 0 to 2 are the streams' */
 			r = move_add(plan, kept[i], kept[i], error);
 	qsort(plan->moves, plan->count, sizeof(plan->moves[0]), move_compare);
 	return r;

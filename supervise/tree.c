@@ -24,6 +24,7 @@ enum {
 	/* A thread that a signal cannot wake is held by whom it waits for: a vfork(2) parent by its child, which is
 	 * stopped, a supervised call by its supervisor. After so many rounds it is taken to be. */
 	ROUNDS_TO_WAKE = 50,
+	ROUNDS_ALIKE = 3,
 	TASKS_SIZE = 4096,
 	LOOK_ROUNDS = 100,
 	ROUNDS_TO_REPEAT = 16,
@@ -50,13 +51,13 @@ static void *pages(size_t size)
 	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
-int tree_open(struct tree *tree, int proc)
+int tree_open(struct tree *tree, int proc, pid_t spared)
 {
 	cleanup_fd int children = children_open(proc);
 
 	if (children < 0)
 		return children;
-	*tree = (struct tree){.proc = proc};
+	*tree = (struct tree){.proc = proc, .spared = spared};
 	tree->pids = pages(PIDS_MAX * sizeof(*tree->pids));
 	tree->before = pages(PIDS_MAX * sizeof(*tree->before));
 	tree->told = pages(PIDS_MAX * sizeof(*tree->told));
@@ -213,34 +214,76 @@ struct held {
 	bool stopped;  /* every thread is */
 	bool sleeping; /* ... or sleeps where no signal wakes it */
 	bool dead;     /* every thread is */
+	uint64_t ran;  /* another one once any of its threads has run */
 };
 
-/* proc_pid_stat(5): the name may hold anything, the state stands behind its last ")". */
-static char task_state(int task, const char *tid)
+/* The first bytes of a file and the last ones, however long it is: a line of proc_pid_status(5) may be very long. */
+struct ends {
+	char first[128], last[256];
+};
+
+static bool ends_read(int fd, struct ends *ends)
 {
-	char path[64], text[256];
-	cleanup_fd int fd = -1;
-	const char *end;
+	char piece[1024 + sizeof(ends->last)];
+	size_t kept = 0;
 	ssize_t size;
 
-	snprintf(path, sizeof(path), "%s/stat", tid);
+	*ends = (struct ends){.first = ""};
+	while ((size = read(fd, piece + kept, sizeof(piece) - kept)) > 0) {
+		if (ends->first[0] == '\0')
+			memcpy(ends->first, piece,
+			       (size_t)size < sizeof(ends->first) ? (size_t)size : sizeof(ends->first) - 1);
+		kept += (size_t)size;
+		if (kept >= sizeof(ends->last)) {
+			memmove(piece, piece + kept - sizeof(ends->last) + 1, sizeof(ends->last) - 1);
+			kept = sizeof(ends->last) - 1;
+		}
+	}
+	memcpy(ends->last, piece, kept);
+	return size == 0 && kept > 0;
+}
+
+static uint64_t number_behind(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	return at == NULL ? 0 : strtoull(at + strlen(name), NULL, 10);
+}
+
+/* Its letter, 'X' when it is gone; *switches is how often it has left the processor. */
+static char task_state(int task, const char *tid, uint64_t *switches)
+{
+	char path[64];
+	cleanup_fd int fd = -1;
+	struct ends ends;
+	const char *at;
+
+	snprintf(path, sizeof(path), "%s/status", tid);
 	fd = openat(task, path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (size <= 0)
+	if (fd < 0 || !ends_read(fd, &ends))
 		return 'X';
-	text[size] = '\0';
-	end = strrchr(text, ')');
-	return end == NULL || end[1] != ' ' ? 'X' : end[2];
+	*switches = number_behind(ends.last, "\nvoluntary_ctxt_switches:\t") +
+	            number_behind(ends.last, "\nnonvoluntary_ctxt_switches:\t");
+	at = strstr(ends.first, "\nState:\t");
+	return at == NULL ? 'X' : at[8];
+}
+
+/* FNV-1a, by words. */
+static uint64_t mixed(uint64_t sum, uint64_t value)
+{
+	return (sum ^ value) * 0x100000001b3;
 }
 
 static void task_held(struct tree *tree, int task, const char *tid, void *context)
 {
 	struct held *held = context;
-	char state = task_state(task, tid);
+	uint64_t switches = 0;
+	char state = task_state(task, tid, &switches);
 
 	(void)tree;
 	if (state == 'Z' || state == 'X')
 		return;
+	held->ran = mixed(mixed(held->ran, strtoull(tid, NULL, 10)), switches);
 	held->dead = false;
 	if (state == 'T' || state == 't')
 		return;
@@ -251,16 +294,29 @@ static void task_held(struct tree *tree, int task, const char *tid, void *contex
 
 static struct held process_held(struct tree *tree, pid_t pid)
 {
-	struct held held = {true, true, true};
+	struct held held = {true, true, true, 0};
 
 	tasks_each(tree, pid, task_held, &held);
 	return held;
 }
 
-static void before_note(struct tree *tree, pid_t pid)
+static struct tree_before *before_find(struct tree *tree, pid_t pid)
 {
-	if (tree->before_count < PIDS_MAX)
-		tree->before[tree->before_count++] = pid;
+	for (size_t i = 0; i < tree->before_count; i++)
+		if (tree->before[i].pid == pid)
+			return &tree->before[i];
+	return NULL;
+}
+
+/* Who is stopped at the first look was so before; but not who was woken after that, and is stopped again. */
+static void before_note(struct tree *tree, pid_t pid, int round, uint64_t ran)
+{
+	struct tree_before *before;
+
+	if (round == 0 && tree->before_count < PIDS_MAX)
+		tree->before[tree->before_count++] = (struct tree_before){pid, ran};
+	else if ((before = before_find(tree, pid)) != NULL && before->ran != ran)
+		before->pid = 0;
 }
 
 /* A second one to who is stopping already would wait in him, and look as if it were another's: so not soon. */
@@ -276,16 +332,20 @@ static void stop_send(struct tree *tree, pid_t pid, int round)
 	kill(pid, SIGSTOP);
 }
 
-/* Who is stopped at the first look was so before. */
 static bool process_stop(struct tree *tree, pid_t pid, int round)
 {
 	struct held held = process_held(tree, pid);
 
-	if (held.dead)
+	tree->ran = mixed(tree->ran, held.ran);
+	if (held.dead) {
+		/* Of ours, or there is no such child. What forks faster than it can be stopped must not fill the
+		 * machine's table of processes with its dead meanwhile. */
+		if (pid != tree->spared)
+			waitpid(pid, NULL, WNOHANG);
 		return true;
+	}
 	if (held.stopped) {
-		if (round == 0)
-			before_note(tree, pid);
+		before_note(tree, pid, round, held.ran);
 		return true;
 	}
 	stop_send(tree, pid, round);
@@ -299,6 +359,7 @@ static bool round_stop(struct tree *tree, int round)
 
 	tree->count = 0;
 	tree->cut = false;
+	tree->ran = 0;
 	tasks_each(tree, getpid(), task_children, NULL);
 	for (size_t i = 0; i < tree->count; i++) {
 		all &= process_stop(tree, tree->pids[i], round);
@@ -318,14 +379,23 @@ static int first_round(struct tree *tree)
 	return 0;
 }
 
+/* They are looked at one after the other, and who is looked at first may be woken by the last: two that stop themselves
+ * and wake each other in turns look stopped, both, at any time. So nobody may have left the processor from one round to
+ * the next: then all were stopped at once, between the two, and nobody is left to wake another. One more round, as a
+ * process looks stopped a moment before it leaves the processor. */
 int tree_stop(struct tree *tree)
 {
+	uint64_t ran = 0;
 	int good = 0;
 
 	for (int round = first_round(tree); round < ROUNDS; round++) {
-		good = round_stop(tree, round) ? good + 1 : 0;
-		if (good == 2)
+		if (!round_stop(tree, round))
+			good = 0;
+		else
+			good = good > 0 && tree->ran == ran ? good + 1 : 1;
+		if (good == ROUNDS_ALIKE)
 			return 0;
+		ran = tree->ran;
 		if (good == 0 && round > 2)
 			poll(NULL, 0, 1);
 	}
@@ -338,14 +408,6 @@ bool tree_stop_once(struct tree *tree)
 
 	for (int round = first; round < first + ROUNDS_AT_ONCE; round++)
 		if (round_stop(tree, round) && round > first)
-			return true;
-	return false;
-}
-
-static bool before_was(const struct tree *tree, pid_t pid)
-{
-	for (size_t i = 0; i < tree->before_count; i++)
-		if (tree->before[i] == pid)
 			return true;
 	return false;
 }
@@ -389,7 +451,7 @@ void tree_continue(struct tree *tree)
 {
 	tree_look(tree, getpid());
 	for (size_t i = tree->count; i > 0; i--)
-		if (!before_was(tree, tree->pids[i - 1]))
+		if (before_find(tree, tree->pids[i - 1]) == NULL)
 			process_continue(tree, tree->pids[i - 1]);
 	for (size_t i = 0; i < tree->told_count; i++)
 		tree->sent[tree->told[i]] = 0;
@@ -458,19 +520,19 @@ static ssize_t own_children(int proc, char *children, size_t room)
 }
 
 /* A whole group dies at once, with what it was about to fork. But anybody may step into a group of his own session, so
- * only one that was made down here is nobody else's: of a session that was, or led by this very process. */
-static bool group_is_ours(pid_t pid, pid_t group)
+ * only one that was made down here is nobody else's: of a session that was, or led by this very process. `session` was
+ * looked up before `group`: who has left for a session of his own never comes back, but one who is still in ours when his
+ * group is looked up may be in his own a moment later. */
+static bool group_is_ours(pid_t pid, pid_t session, pid_t group)
 {
-	pid_t session = getsid(pid);
-
 	return group > 1 && group != getpgrp() && (group == pid || (session > 0 && session != getsid(0)));
 }
 
 static bool orphan_kill(pid_t pid)
 {
-	pid_t group = getpgid(pid);
+	pid_t session = getsid(pid), group = getpgid(pid);
 
-	if (group_is_ours(pid, group))
+	if (group_is_ours(pid, session, group))
 		kill(-group, SIGKILL);
 	kill(pid, SIGKILL);
 	return waitpid(pid, NULL, WNOHANG) > 0;

@@ -9,13 +9,18 @@
 #include <sys/types.h>
 
 struct tree {
-	int proc;    /* /proc, O_PATH; borrowed */
-	pid_t *pids; /* of the last look, parents before their children */
+	int proc;     /* /proc, O_PATH; borrowed */
+	pid_t spared; /* a child that tree_stop() does not reap: its status is wanted */
+	pid_t *pids;  /* of the last look, parents before their children */
 	size_t count;
 	bool cut;            /* there were more */
 	bool vanished;       /* somebody ended while it was looked at */
 	unsigned char *seen; /* a bit for each pid, all clear between looks */
-	pid_t *before;       /* stopped when tree_stop() met them: not ours to continue */
+	uint64_t ran;        /* another one once anybody has run since */
+	struct tree_before {
+		pid_t pid;
+		uint64_t ran;
+	} *before; /* stopped when tree_stop() met them: not ours to continue */
 	size_t before_count;
 	bool held;           /* by tree_stop() or tree_stop_once() */
 	unsigned char *sent; /* by pid: how many SIGSTOP it got of us in this hold, 2 for more */
@@ -25,7 +30,7 @@ struct tree {
 
 /* Pages that are not there until they are used. -ENOMEM; what open(2) says where the children cannot be read: better known
  * now than when the tree is to be killed. */
-int tree_open(struct tree *tree, int proc);
+int tree_open(struct tree *tree, int proc, pid_t spared);
 void tree_close(struct tree *tree);
 
 /* Fill `pids` with all that is below `root`, zombies too; `root` must be the one that orphans come to. True: all that were
@@ -36,8 +41,10 @@ typedef void (*task_fn)(struct tree *tree, int task, const char *tid, void *cont
 /* Each thread of a process; `task` is /proc/PID/task. */
 void tasks_each(struct tree *tree, pid_t pid, task_fn each, void *context);
 
-/* Nothing below this process runs any more, and nothing will before tree_continue(): SIGSTOP, until two looks in a row
- * find all of it stopped, whatever is forked meanwhile. -EAGAIN after seconds: it forks faster than it can be named. */
+/* Nothing below this process runs any more, and nothing will before tree_continue(), unless it has had the kernel promise
+ * it a SIGCONT, as a timer does: SIGSTOP, until several looks in a row find all of it stopped, and that none of it has run
+ * from one to the next, whatever is forked meanwhile. -EAGAIN after seconds: it forks faster than it can be named, or wakes
+ * itself all the time. */
 int tree_stop(struct tree *tree);
 /* A few looks, for who does it again soon. False when something may still run. */
 bool tree_stop_once(struct tree *tree);

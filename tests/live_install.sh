@@ -156,6 +156,42 @@ int main(void)
 }
 EOF
 cp first.c first.cc
+# A host in C++ that makes a sandbox: all of that part of the header is usable there.
+cat >second.cc <<'EOF'
+#include <sluice.h>
+#include <cstring>
+
+int main()
+{
+	sl_policy *policy = sl_policy_new();
+	const char *const argv[] = {"cat", "/etc/hostname", nullptr};
+	sl_error error{};
+	sl_stdio stdio{};
+	sl_sandbox *sandbox = nullptr;
+	sl_status status{};
+	sl_result result{};
+	sl_failure failure{};
+
+	if (sl_policy_set(policy, "fs-system", nullptr, &error) < 0)
+		return 1;
+	stdio.in.kind = stdio.out.kind = stdio.err.kind = SL_STREAM_NULL;
+	if (sl_create(policy, argv, &stdio, &sandbox, &error) < 0 || sl_sandbox_state(sandbox) != SL_STATE_CREATED)
+		return 2;
+	if (sl_start(sandbox, &error) < 0 || sl_sandbox_failure(sandbox, &failure) == 0)
+		return 3;
+	if (sl_wait(sandbox, 10000, &status, &error) < 0 || status.code != 1 || status.reason != SL_REASON_NONE)
+		return 4; /* it may not read that */
+	sl_sandbox_free(sandbox);
+	sl_policy *wider = sl_policy_copy(policy);
+	sl_policy_set(wider, "fs-read", "/etc/hostname", &error);
+	if (sl_run(wider, argv, &result, &error) < 0 || result.status.code != 0 || result.out_size == 0)
+		return 6;
+	sl_result_clear(&result);
+	sl_policy_free(wider);
+	sl_policy_free(policy);
+	return 0;
+}
+EOF
 # NAME COMMAND...: builds ./a.out, which must then run and hold.
 builds() {
 	local name=$1 output
@@ -176,6 +212,7 @@ warnings=(-Wall -Wextra -Werror -pedantic)
 	builds "C, archive" gcc -std=c99 -D_GNU_SOURCE "${warnings[@]}" $cflags first.c "$lib/libsluice.a" -lev -luring -lm
 	builds "C, clang" clang -std=c11 -D_GNU_SOURCE "${warnings[@]}" $cflags first.c $libs
 	builds "C++, shared" g++ -std=c++11 "${warnings[@]}" $cflags first.cc $libs
+	builds "C++ with sandboxes" g++ -std=c++11 "${warnings[@]}" $cflags second.cc $libs
 	builds "C++, archive" g++ -std=c++20 "${warnings[@]}" $cflags first.cc "$lib/libsluice.a" -lev -luring -lm
 	builds "C, a library around the archive" sh -c 'gcc -std=c99 -D_GNU_SOURCE -fPIC '"$cflags"' -c first.c -o first.o &&
 		gcc -std=c99 -D_GNU_SOURCE '"$cflags"' first.c '"$static_libs"' "$@"' sh

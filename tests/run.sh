@@ -20,7 +20,7 @@ trap 'rm -rf "$stage"' EXIT
 logs=$B/test-logs
 rm -rf "$logs"
 mkdir -p "$logs" "$stage/bin" "$stage/src"
-cp "$B"/sluice "$B"/httpd "$B"/reduce "$stage/bin/"
+cp "$B"/sluice "$B"/httpd "$B"/reduce "$B"/prefork "$stage/bin/"
 cp -r tests examples README.md include core cli docs "$stage/src/" 2>/dev/null || true
 chmod -R a+rX "$stage"
 
@@ -31,7 +31,7 @@ run_one() {
 	log=$logs/$name.$as.log
 	tmp=$stage/tmp.$name.$as
 	mkdir -p "$tmp" "$tmp.run"
-	command=(env -u TMPDIR "TEST_TMP=$tmp" "TMPDIR=$tmp" "HOME=$tmp" "XDG_RUNTIME_DIR=$tmp.run" "SLUICE=$stage/bin/sluice" "HTTPD=$stage/bin/httpd" "REDUCE=$stage/bin/reduce"
+	command=(env -u TMPDIR "TEST_TMP=$tmp" "TMPDIR=$tmp" "HOME=$tmp" "XDG_RUNTIME_DIR=$tmp.run" "SLUICE=$stage/bin/sluice" "HTTPD=$stage/bin/httpd" "REDUCE=$stage/bin/reduce" "PREFORK=$stage/bin/prefork"
 		"SOURCE=$stage/src" "SL_TOP=$PWD" CMOCKA_MESSAGE_OUTPUT=TAP PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 		timeout -k 5 "$limit" "$stage/bin/$name")
 	if [ "$as" = user ] && [ "$(id -u)" -eq 0 ]; then
