@@ -113,7 +113,7 @@ enum sl_stream_kind {
 	SL_STREAM_INHERIT, /* the app's own; where that is not open, /dev/null */
 	SL_STREAM_NULL,    /* /dev/null */
 	SL_STREAM_PIPE,    /* a pipe; sl_sandbox_stream() gives the other end */
-	SL_STREAM_GIVEN,   /* `fd`: stays the app's, who may close it when the call has returned */
+	SL_STREAM_GIVEN    /* `fd`: stays the app's, who may close it when the call has returned */
 };
 typedef struct sl_stream {
 	int kind, fd;
@@ -138,7 +138,7 @@ enum sl_state {
 	SL_STATE_RUNNING,
 	SL_STATE_PAUSED,
 	SL_STATE_FROZEN,
-	SL_STATE_ENDED,
+	SL_STATE_ENDED
 };
 
 enum sl_reason {
@@ -147,12 +147,12 @@ enum sl_reason {
 	SL_REASON_TIMEOUT, /* the policy's timeout */
 	SL_REASON_MEMORY,  /* max-memory */
 	SL_REASON_FAILED,  /* it was never executed: sl_sandbox_failure() */
-	SL_REASON_LOST,    /* somebody killed the keeper or the stand-in; the tree is dead all the same */
+	SL_REASON_LOST     /* somebody killed the keeper or the stand-in; the tree is dead all the same */
 };
 
 /* How a command ended. */
 typedef struct sl_status {
-	int code;     /* its exit status, or -1 when `signal` ended it; 125 to 127 as sluice(1) has them where it never ran */
+	int code; /* its exit status, or -1 when `signal` ended it; 125 to 127 as sluice(1) has them where it never ran */
 	int signal;   /* 0: none */
 	int reason;   /* enum sl_reason */
 	int leftover; /* 1: some descendants forked faster than they could be killed, and may live on */
@@ -213,9 +213,9 @@ SL_EXPORT int sl_kill(sl_sandbox *sandbox, sl_error *error);
 /* Kill and reap what still runs, close what is open, free. NULL is nothing. */
 SL_EXPORT void sl_sandbox_free(sl_sandbox *sandbox);
 
-SL_EXPORT int sl_sandbox_state(const sl_sandbox *sandbox); /* enum sl_state, as of the last call above */
-SL_EXPORT pid_t sl_sandbox_pid(const sl_sandbox *sandbox); /* the command */
-SL_EXPORT int sl_sandbox_pidfd(const sl_sandbox *sandbox); /* likewise: pidfd_open(2); the sandbox's */
+SL_EXPORT int sl_sandbox_state(const sl_sandbox *sandbox);   /* enum sl_state, as of the last call above */
+SL_EXPORT pid_t sl_sandbox_pid(const sl_sandbox *sandbox);   /* the command */
+SL_EXPORT int sl_sandbox_pidfd(const sl_sandbox *sandbox);   /* likewise: pidfd_open(2); the sandbox's */
 SL_EXPORT pid_t sl_sandbox_child(const sl_sandbox *sandbox); /* the stand-in: what the app's wait(2) shows */
 
 /* A descriptor for the app's own poll(2) or epoll(7): readable when something has happened, and sl_wait() with 0 takes it
