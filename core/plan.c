@@ -581,8 +581,7 @@ int plan_build(struct plan *plan, const sl_policy *policy, const struct plan_net
 	int r;
 
 	*plan = (struct plan){.mode = mode};
-	if (policy_has(policy, OPTION_NO_SUPERVISOR) &&
-	    (r = alone_check(policy, net, kernel, error)) < 0)
+	if (policy_has(policy, OPTION_NO_SUPERVISOR) && (r = alone_check(policy, net, kernel, error)) < 0)
 		return r;
 	if ((r = kernel_check(kernel, policy, error)) < 0 || (r = denials_check(policy, error)) < 0 ||
 	    (reason != NULL && (r = gate_check(reason, kernel, mode, error)) < 0) ||

@@ -91,8 +91,8 @@ struct path_grant {
 struct plan {
 	enum plan_mode mode;
 	bool supervised;
-	const char *reason;  /* what needs the supervisor; NULL without one */
-	const char *kept;    /* what needs a keeper, in launch mode; NULL when nothing does but a supervisor */
+	const char *reason; /* what needs the supervisor; NULL without one */
+	const char *kept;   /* what needs a keeper, in launch mode; NULL when nothing does but a supervisor */
 	uint64_t timeout_ms; /* 0: none */
 	bool die_with_parent;
 	unsigned conditions; /* enum plan_condition */

@@ -143,8 +143,8 @@ static int duration_check(const char *key, const char *value, sl_error *error)
 	int r = duration_parse(value, &ms);
 
 	if (r < 0)
-		return error_set(error, r, "%s: \"%.64s\" %s, expected a time such as 30, 1.5s, 10m or 2h", key,
-		                 value, r == -ERANGE ? "is too long or too short" : "is not a time");
+		return error_set(error, r, "%s: \"%.64s\" %s, expected a time such as 30, 1.5s, 10m or 2h",
+		                 key, value, r == -ERANGE ? "is too long or too short" : "is not a time");
 	return 0;
 }
 

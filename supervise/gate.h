@@ -147,7 +147,8 @@ struct gate {
 
 /* gate.c */
 int gate_open(struct gate *gate, const struct gate_rules *rules, int control);
-int gate_open_idle(struct gate *gate, const struct gate_rules *rules); /* the loop alone: no call will be asked about */
+int gate_open_idle(struct gate *gate,
+                   const struct gate_rules *rules); /* the loop alone: no call will be asked about */
 void gate_listen(struct gate *gate, int listener);
 void gate_run(struct gate *gate);
 int64_t gate_seconds(void); /* CLOCK_MONOTONIC: what pins expire by */
