@@ -152,8 +152,7 @@ static int command_guest(const char *argument)
 		shared->counters[i] = getpgrp() == group;
 		while (shared->words[GO] == 0)
 			sched_yield();
-		for (int spin = i * 40 + getpid() % 40; spin > 0; spin--)
-			sched_yield();
+		usleep((useconds_t)((i * 997 + getpid() * 31) % 6000));
 		setsid();
 		for (;;)
 			pause();
