@@ -4,18 +4,26 @@
 
 #include "sluice.h"
 
-#define SANDBOX_EVENTS                                                                  \
-	/* what the app asks for */                                                     \
-	EVENT(START) EVENT(PAUSE) EVENT(RESUME) EVENT(FREEZE) EVENT(THAW) EVENT(SIGNAL) \
-	EVENT(KILL) EVENT(WAIT)                                                         \
-	/* what the keeper tells */                                                     \
-	EVENT(EXECED) EVENT(FAILED) EVENT(ENDED) EVENT(LOST)
+/* What the app asks for; what the keeper tells. */
+#define SANDBOX_EVENTS(EVENT) \
+	EVENT(START)          \
+	EVENT(PAUSE)          \
+	EVENT(RESUME)         \
+	EVENT(FREEZE)         \
+	EVENT(THAW)           \
+	EVENT(SIGNAL)         \
+	EVENT(KILL)           \
+	EVENT(WAIT)           \
+	EVENT(EXECED)         \
+	EVENT(FAILED)         \
+	EVENT(ENDED)          \
+	EVENT(LOST)
 
 enum sandbox_event {
 #define EVENT(name) EVENT_##name,
-	SANDBOX_EVENTS
+	SANDBOX_EVENTS(EVENT)
 #undef EVENT
-	EVENT_COUNT,
+		EVENT_COUNT,
 };
 
 enum { STATE_COUNT = SL_STATE_ENDED + 1 };

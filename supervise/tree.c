@@ -336,7 +336,9 @@ static bool process_stop(struct tree *tree, pid_t pid, int round)
 {
 	struct held held = process_held(tree, pid);
 
-	tree->ran = mixed(tree->ran, held.ran);
+	/* The dead too: one that has died since it was listed has left its children to us, who are not on this list. It will
+	 * not be on the next one, which then is another. */
+	tree->ran = mixed(mixed(tree->ran, (uint64_t)pid), held.ran);
 	if (held.dead) {
 		/* Of ours, or there is no such child. What forks faster than it can be stopped must not fill the
 		 * machine's table of processes with its dead meanwhile. */

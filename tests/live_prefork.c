@@ -142,6 +142,20 @@ static bool descriptors_become(int count)
 	return false;
 }
 
+/* So many are there once it is at rest: the last worker may still be on its way when its processes are there. */
+static int descriptors_at_rest(void)
+{
+	int count = 0, alike = 0;
+
+	for (double end = seconds_now() + 20; alike < 50 && seconds_now() < end; usleep(10000)) {
+		int now = open_descriptors(server.process);
+
+		alike = now == count ? alike + 1 : 0;
+		count = now;
+	}
+	return count;
+}
+
 static bool all_are_others(const pid_t before[], const pid_t now[])
 {
 	for (int i = 0; i < WORKERS; i++)
@@ -149,19 +163,6 @@ static bool all_are_others(const pid_t before[], const pid_t now[])
 			if (before[i] == now[j])
 				return false;
 	return true;
-}
-
-static void server_start(const char *key, const char *value)
-{
-	const char *program = getenv("PREFORK");
-
-	server.port = port_free();
-	if ((server.process = process_fork()) == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(program, program, text_of("%u", server.port), text_of("%d", WORKERS), key, value, NULL);
-		_exit(99);
-	}
-	assert_true(settles());
 }
 
 /* We are a subreaper: whoever has lost his parent is ours, and is to end by himself. */
@@ -174,10 +175,26 @@ static bool nothing_left(void)
 	return reaped == -1 && errno == ECHILD;
 }
 
+static void server_start(const char *key, const char *value)
+{
+	const char *program = getenv("PREFORK");
+
+	process_kill(server.process, SIGKILL); /* of a test that has failed */
+	nothing_left();
+	server.port = port_free();
+	if ((server.process = process_fork()) == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl(program, program, text_of("%u", server.port), text_of("%d", WORKERS), key, value, NULL);
+		_exit(99);
+	}
+	assert_true(settles());
+}
+
 static void server_end(void)
 {
 	process_kill(server.process, SIGTERM);
 	assert_int_equal(exit_of(server.process), 0);
+	server.process = 0;
 	assert_true(nothing_left());
 }
 
@@ -189,7 +206,7 @@ static void workers_are_replaced_under_load(const char *key, const char *value)
 	pthread_t clients[CLIENTS];
 
 	server_start(key, value);
-	descriptors = open_descriptors(server.process);
+	descriptors = descriptors_at_rest();
 	load_begin(clients);
 	for (int i = 0; i < rounds; i++) {
 		pid_t before[CHILDREN_MAX], now[CHILDREN_MAX];
@@ -212,7 +229,7 @@ static void workers_keepers_and_stand_ins_are_killed_under_load(const char *key,
 	pthread_t clients[CLIENTS];
 
 	server_start(key, value);
-	descriptors = open_descriptors(server.process);
+	descriptors = descriptors_at_rest();
 	load_begin(clients);
 	for (int i = 0; i < rounds; i++) {
 		pid_t victim = process_below((int)random(), i % 3);
@@ -260,6 +277,7 @@ static void a_killed_server_leaves_no_worker(void **state)
 	server_start(NULL, NULL);
 	process_kill(server.process, SIGKILL);
 	assert_true(nothing_left());
+	server.process = 0;
 }
 
 static int set_up(void **state)

@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -642,6 +643,43 @@ static void an_order_that_comes_too_late_loses_no_status(void **state)
 	assert_int_equal(crossed, rounds);
 }
 
+static pid_t parent_of(pid_t process)
+{
+	return number_in_status(process, "PPid");
+}
+
+/* The same at a moment of our choice: a keeper that ends with orders unread, and an owner that looks when it has gone. */
+static void the_last_word_of_a_keeper_is_heard(void **state)
+{
+	(void)state;
+	EACH_WAY
+	{
+		static const int32_t order[2] = {99, 0}; /* struct keeper_order: no such one */
+		siginfo_t info = {.si_pid = 0};
+		sl_sandbox *sandbox;
+		sl_status status;
+		pid_t keeper;
+
+		box_reset();
+		sandbox = box_spawn(way, "await", "6", NULL);
+		keeper = parent_of(sl_sandbox_pid(sandbox));
+		assert_true(word_becomes(READY, 1) && keeper > 1);
+		process_kill(keeper, SIGSTOP);
+		shared->words[GO] = 1;
+		for (int i = 0; i < 5000 && process_state(sl_sandbox_pid(sandbox)) != 'Z'; i++)
+			usleep(1000);
+		for (int i = 0; i < 8; i++)
+			assert_int_equal(send(sl_sandbox_fd(sandbox), order, sizeof(order), 0),
+			                 sizeof(order));
+		process_kill(keeper, SIGCONT);
+		assert_int_equal(waitid(P_PID, (id_t)sl_sandbox_child(sandbox), &info, WEXITED | WNOWAIT), 0);
+		assert_int_equal(sl_wait(sandbox, 5000, &status, NULL), 0);
+		assert_int_equal(status.code, 6);
+		assert_int_equal(status.reason, SL_REASON_NONE);
+		sl_sandbox_free(sandbox);
+	}
+}
+
 static void a_timeout_ends_the_tree(void **state)
 {
 	(void)state;
@@ -727,9 +765,16 @@ static void descriptors_arrive_under_their_numbers(void **state)
 	}
 }
 
+/* With the usual limit, above which no number is. */
 static void the_highest_number_can_be_given(void **state)
 {
+	struct rlimit before, limit;
+
 	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 1024;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	EACH_WAY
 	{
 		const sl_descriptor extra[] = {{BOX_SHARED, box_page()}, {1023, box_page()}};
@@ -744,6 +789,7 @@ static void the_highest_number_can_be_given(void **state)
 		assert_int_equal(box_status(sandbox), 1);
 		sl_sandbox_free(sandbox);
 	}
+	setrlimit(RLIMIT_NOFILE, &before);
 }
 
 static int read_all(int fd, char *text, size_t room)
@@ -1268,6 +1314,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(kill_ends_everything_at_any_moment),
 		cmocka_unit_test(a_signal_reaches_the_command_alone),
 		cmocka_unit_test(an_order_that_comes_too_late_loses_no_status),
+		cmocka_unit_test(the_last_word_of_a_keeper_is_heard),
 		cmocka_unit_test(a_timeout_ends_the_tree),
 		cmocka_unit_test(descriptors_arrive_under_their_numbers),
 		cmocka_unit_test(the_highest_number_can_be_given),

@@ -313,7 +313,7 @@ static void durations_are_read(void **state)
 static void messages_are_small_and_without_holes(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct failure), 64);
+	assert_int_equal(sizeof(struct failure), 256);
 	assert_int_equal(sizeof(struct keeper_report), 12 + sizeof(struct failure));
 	assert_int_equal(sizeof(struct keeper_order), 8);
 	assert_true(sizeof(struct keeper_report) <= 512);
