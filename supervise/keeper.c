@@ -344,10 +344,15 @@ static int tree_freeze(struct keeper *keeper)
 	return r;
 }
 
+/* Where nobody reads it any more the command has ended before, and has said why. */
 static int command_release(struct keeper *keeper)
 {
+	int r = fd_write_all(keeper->go, "", 1);
+
+	if (r == -EPIPE)
+		return 0;
 	keeper->parked = false;
-	return fd_write_all(keeper->go, "", 1);
+	return r;
 }
 
 static int order_carry_out(struct keeper *keeper, const struct keeper_order *order)
