@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -1269,9 +1270,12 @@ static void run_feeds_its_input(void **state)
 
 /* ---- leaks ---- */
 
+/* In use, not resident: pages that are shared with other forks of this program become ours as they are written to. */
 static long heap_kib(void)
 {
-	return private_kib(getpid());
+	struct mallinfo2 heap = mallinfo2();
+
+	return (long)((heap.uordblks + heap.hblkhd) / 1024);
 }
 
 static void nothing_is_leaked(void **state)
@@ -1296,7 +1300,7 @@ static void nothing_is_leaked(void **state)
 	fprintf(stderr, "# %d spawns: descriptors %d, then %d; KiB %ld, then %ld\n", 2 * rounds, descriptors,
 	        open_descriptors(getpid()), memory, heap_kib());
 	assert_int_equal(open_descriptors(getpid()), descriptors);
-	assert_true(heap_kib() < memory + 256);
+	assert_true(heap_kib() < memory + 16);
 	assert_true(box_nothing_left(0));
 }
 
