@@ -317,8 +317,8 @@ static void processes_print(const struct plan *plan, FILE *out)
 static void descriptors_print(const struct plan *plan, FILE *out)
 {
 	fputs(plan->mode != PLAN_IN_PLACE ? "descriptors: all are closed but"
-	      : plan->strict_fds        ? "descriptors: refused if any is open but"
-	                                : "descriptors: what is open stays open; expected are",
+	      : plan->strict_fds          ? "descriptors: refused if any is open but"
+	                                  : "descriptors: what is open stays open; expected are",
 	      out);
 	for (size_t i = 0; i < plan->keep_count; i++)
 		fprintf(out, " %d", plan->keep_fds[i]);

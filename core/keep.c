@@ -9,8 +9,8 @@
 #include "core/parse.h"
 
 static const enum option_id kept_options[] = {
-	OPTION_MAX_MEMORY, OPTION_MAX_PROCESSES, OPTION_CPU,  OPTION_TIMEOUT,
-	OPTION_DIE_WITH_PARENT, OPTION_NAME, OPTION_STATUS_FD,
+	OPTION_MAX_MEMORY,      OPTION_MAX_PROCESSES, OPTION_CPU,       OPTION_TIMEOUT,
+	OPTION_DIE_WITH_PARENT, OPTION_NAME,          OPTION_STATUS_FD,
 };
 
 /* All that are set and not `but`. */

@@ -47,7 +47,7 @@ enum plan_condition {
 	WHEN_INTERFACES = 1 << 4,
 	WHEN_TCP_PARTS = 1 << 6,   /* not every TCP address is allowed */
 	WHEN_SENDS_ASKED = 1 << 7, /* the supervisor sends */
-	WHEN_SUPERVISED = 1 << 8, /* or kept: a process of ours is beside the program */
+	WHEN_SUPERVISED = 1 << 8,  /* or kept: a process of ours is beside the program */
 	WHEN_HIDING_HURTS =
 		1 << 9, /* the supervisor or the keeper could not see into an undumpable process */
 	WHEN_THREADS_BLUR = 1 << 10, /* a pidfd names no thread, and there is a supervisor */
@@ -132,7 +132,7 @@ struct plan {
 	const char *name;  /* of `name`: the policy's; NULL without one */
 	unsigned num_cpus; /* of num-cpus, or 0 */
 
-	int map_fd; /* of port-map-fd, or -1 */
+	int map_fd;    /* of port-map-fd, or -1 */
 	int status_fd; /* of status-fd, or -1 */
 	bool strict_fds;
 	int *keep_fds; /* malloc'd, sorted, unique */
@@ -147,7 +147,7 @@ struct plan_net {
 	bool interfaces; /* net-interfaces: netlink sockets exist */
 	bool port_remap;
 	bool name, num_cpus; /* are given: a supervisor answers for them */
-	bool process_limit; /* max-processes: not of the network, and asks the same supervisor */
+	bool process_limit;  /* max-processes: not of the network, and asks the same supervisor */
 };
 
 /* What needs a supervisor, in words; NULL when nothing does. */

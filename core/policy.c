@@ -341,9 +341,9 @@ void *array_grow(void *items, size_t count, size_t size)
 bool option_is_scalar(const struct option_row *row)
 {
 	static const enum option_kind scalars[] = {
-		OPTION_FLAG, OPTION_SIZE,  OPTION_PROXY, OPTION_FD,  OPTION_NUMBER,
-		OPTION_DURATION, OPTION_PATH, OPTION_CORES, OPTION_MODE,  OPTION_IDS, OPTION_DEVICES,
-		OPTION_HOST, OPTION_CPUS, OPTION_MEMORY, OPTION_PROCESSES, OPTION_PERCENT,
+		OPTION_FLAG, OPTION_SIZE,   OPTION_PROXY,     OPTION_FD,      OPTION_NUMBER,  OPTION_DURATION,
+		OPTION_PATH, OPTION_CORES,  OPTION_MODE,      OPTION_IDS,     OPTION_DEVICES, OPTION_HOST,
+		OPTION_CPUS, OPTION_MEMORY, OPTION_PROCESSES, OPTION_PERCENT,
 	};
 
 	for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)

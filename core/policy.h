@@ -17,34 +17,34 @@ enum option_id {
 };
 
 enum option_kind {
-	OPTION_FLAG,     /* on or off; at most one value */
-	OPTION_SIZE,     /* one value, the last wins */
-	OPTION_DURATION, /* likewise */
-	OPTION_MEMORY,   /* likewise: a size that a program can live in */
+	OPTION_FLAG,      /* on or off; at most one value */
+	OPTION_SIZE,      /* one value, the last wins */
+	OPTION_DURATION,  /* likewise */
+	OPTION_MEMORY,    /* likewise: a size that a program can live in */
 	OPTION_PROCESSES, /* a number of them; one value */
-	OPTION_PERCENT,  /* of one CPU; one value */
-	OPTION_PATHS,    /* bytes, not empty */
-	OPTION_RULES,    /* netpolicy's grammar */
-	OPTION_BINDS,    /* netpolicy's grammar */
-	OPTION_PROXY,    /* a port, and what may be bound; one value */
-	OPTION_SERVERS,  /* netpolicy's grammar */
-	OPTION_UNIX,     /* core/unix_need.h */
-	OPTION_SYSCALLS, /* comma list of names */
-	OPTION_GROUPS,   /* comma list of group names */
-	OPTION_FDS,      /* one descriptor number */
-	OPTION_FD,       /* likewise, one value */
-	OPTION_HOST,     /* one value */
-	OPTION_CPUS,     /* a number of them, one value */
-	OPTION_LACKS,    /* comma list of protections that a kernel may lack */
-	OPTION_NUMBER,   /* one value of 1 or more */
-	OPTION_PATH,     /* one value, bytes, not empty */
-	OPTION_LIMITS,   /* core/child.h */
-	OPTION_CORES,    /* core/child.h; one value */
-	OPTION_MODE,     /* octal; one value */
-	OPTION_IDS,      /* UID:GID; one value */
-	OPTION_SETTINGS, /* NAME=VALUE */
-	OPTION_NAMES,    /* patterns of variables */
-	OPTION_DEVICES,  /* core/gpu.h; one value */
+	OPTION_PERCENT,   /* of one CPU; one value */
+	OPTION_PATHS,     /* bytes, not empty */
+	OPTION_RULES,     /* netpolicy's grammar */
+	OPTION_BINDS,     /* netpolicy's grammar */
+	OPTION_PROXY,     /* a port, and what may be bound; one value */
+	OPTION_SERVERS,   /* netpolicy's grammar */
+	OPTION_UNIX,      /* core/unix_need.h */
+	OPTION_SYSCALLS,  /* comma list of names */
+	OPTION_GROUPS,    /* comma list of group names */
+	OPTION_FDS,       /* one descriptor number */
+	OPTION_FD,        /* likewise, one value */
+	OPTION_HOST,      /* one value */
+	OPTION_CPUS,      /* a number of them, one value */
+	OPTION_LACKS,     /* comma list of protections that a kernel may lack */
+	OPTION_NUMBER,    /* one value of 1 or more */
+	OPTION_PATH,      /* one value, bytes, not empty */
+	OPTION_LIMITS,    /* core/child.h */
+	OPTION_CORES,     /* core/child.h; one value */
+	OPTION_MODE,      /* octal; one value */
+	OPTION_IDS,       /* UID:GID; one value */
+	OPTION_SETTINGS,  /* NAME=VALUE */
+	OPTION_NAMES,     /* patterns of variables */
+	OPTION_DEVICES,   /* core/gpu.h; one value */
 };
 
 struct option_row {

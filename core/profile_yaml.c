@@ -374,7 +374,7 @@ static int option_read(struct reader *reader, int key, const yaml_event_t *event
 	if (row->kind == OPTION_FLAG)
 		return option_flag_read(reader, row, event);
 	return option_is_scalar(row) ? option_scalar_read(reader, row, event)
-	                          : option_list_read(reader, row, event);
+	                             : option_list_read(reader, row, event);
 }
 
 /* --- extends, description */

@@ -328,13 +328,21 @@ static const struct arg_rule fallocate_rules[] = {
 };
 
 static const struct arg_rule setpriority_rules[] = {
-	{{IS(0, PRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor and the keeper", WHEN_SUPERVISED},
+	{{IS(0, PRIO_PROCESS), IS_GATE(1)},
+         2,
+         REFUSE(EPERM),
+         "the supervisor and the keeper",
+         WHEN_SUPERVISED},
 	{{IS(0, PRIO_PROCESS)}, 1, ALLOW, "one process"},
 };
 
 enum { IOPRIO_PROCESS = 1 };
 static const struct arg_rule ioprio_rules[] = {
-	{{IS(0, IOPRIO_PROCESS), IS_GATE(1)}, 2, REFUSE(EPERM), "the supervisor and the keeper", WHEN_SUPERVISED},
+	{{IS(0, IOPRIO_PROCESS), IS_GATE(1)},
+         2,
+         REFUSE(EPERM),
+         "the supervisor and the keeper",
+         WHEN_SUPERVISED},
 	{{IS(0, IOPRIO_PROCESS)}, 1, ALLOW, "one process"},
 };
 

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/fd.h"
 
 enum { PIECE = 65536, IN = 0, OUT = 1, ERR = 2 };
@@ -188,22 +189,14 @@ void streams_close(struct streams *streams)
 		fd_close(&streams->fds[i]);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 int64_t deadline_ms(int timeout_ms)
 {
-	return timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	return timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
 }
 
 int deadline_left(int64_t end)
 {
-	int64_t left = end < 0 ? -1 : end - now_ms();
+	int64_t left = end < 0 ? -1 : end - clock_ms();
 
 	return end < 0 ? -1 : left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }

@@ -14,6 +14,7 @@
  *     thread that ends may come, and to a subreaper those of anybody.
  *
  * Where there is no room the caller waits a little: a process that has just ended has still to be waited for. */
+#include "core/clock.h"
 #include "supervise/forks.h"
 
 #include <errno.h>
@@ -37,14 +38,6 @@ enum {
 static const double AGAIN_SECONDS = 0.001;
 
 static const struct verdict let_through = {.kind = VERDICT_CONTINUE};
-
-static int64_t now_us(void)
-{
-	struct timespec now = {0};
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
-}
 
 /* ---- what is on its way ---- */
 
@@ -186,7 +179,7 @@ static void fork_admit(struct forks *forks, pid_t tid)
 static void again_due(struct ev_loop *loop, struct ev_timer *timer, int events)
 {
 	struct forks *forks = timer->data;
-	int64_t now = now_us();
+	int64_t now = clock_us();
 	unsigned kept = 0;
 
 	(void)events;
@@ -214,7 +207,7 @@ static struct verdict fork_wait(struct forks *forks, const struct call *call)
 	if (forks->waits_count == FORKS_WAIT_MAX)
 		return verdict_errno(-EAGAIN);
 	forks->waits[forks->waits_count++] =
-		(struct fork_wait){.id = call->id, .tid = call->tid, .until = now_us() + WAIT_US};
+		(struct fork_wait){.id = call->id, .tid = call->tid, .until = clock_us() + WAIT_US};
 	if (forks->waits_count == 1) {
 		ev_timer_set(&forks->again, AGAIN_SECONDS, AGAIN_SECONDS);
 		ev_timer_start(forks->gate->loop, &forks->again);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/fd.h"
 #include "supervise/fork.h"
 #include "supervise/handover.h"
@@ -239,26 +240,18 @@ static int supervisor_hold(struct keeper *keeper)
 	return r;
 }
 
-static int64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
-}
-
 /* ---- the limits over the whole tree ---- */
 
 static void memory_look(struct keeper *keeper)
 {
 	struct memory *memory = &keeper->memory;
-	int64_t begun = now_us(), ended;
+	int64_t begun = clock_us(), ended;
 
 	if (memory_exceeded(memory, getpid())) {
 		keeper->reason = REASON_MEMORY;
 		return;
 	}
-	ended = now_us();
+	ended = clock_us();
 	keeper->memory_at = ended + 1000ll * memory_pause(memory->limit - memory->used, memory->cpus,
 	                                                  (uint64_t)(ended - begun));
 }
@@ -275,7 +268,7 @@ static void throttle_look(struct keeper *keeper)
 {
 	struct throttle *throttle = &keeper->throttle;
 	bool was = throttle->stopped, all = true;
-	int64_t now = now_us();
+	int64_t now = clock_us();
 	int wait = throttle_count(throttle, now, cpu_time(keeper));
 
 	if (throttle->stopped)
@@ -292,14 +285,14 @@ static void throttle_start(struct keeper *keeper)
 {
 	if (keeper->throttle.percent == 0)
 		return;
-	throttle_skip(&keeper->throttle, now_us(), tree_cpu_time(&keeper->tree));
+	throttle_skip(&keeper->throttle, clock_us(), tree_cpu_time(&keeper->tree));
 	keeper->throttle_at = keeper->throttle.at;
 }
 
 /* A tree that is stopped by order takes nothing. */
 static void limits_look(struct keeper *keeper)
 {
-	int64_t now = now_us();
+	int64_t now = clock_us();
 
 	if (keeper->paused)
 		return;
@@ -399,11 +392,6 @@ static void order_take(struct keeper *keeper)
 		owner_gone(keeper);
 }
 
-static int64_t now_ms(void)
-{
-	return now_us() / 1000;
-}
-
 static void failure_take(struct keeper *keeper)
 {
 	struct keeper_report message = {.event = KEEPER_FAILED};
@@ -422,7 +410,7 @@ static void failure_take(struct keeper *keeper)
 	if (r < 0)
 		throttle_start(keeper);
 	if (r < 0 && keeper->timeout_ms > 0)
-		keeper->deadline = now_ms() + (int64_t)keeper->timeout_ms;
+		keeper->deadline = clock_ms() + (int64_t)keeper->timeout_ms;
 	report_both(keeper, &message);
 }
 
@@ -436,7 +424,7 @@ static int wait_ms(const struct keeper *keeper)
 		at = keeper->throttle_at;
 	if (at == INT64_MAX)
 		return -1;
-	left = (at - now_us() + 999) / 1000;
+	left = (at - clock_us() + 999) / 1000;
 	return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
@@ -479,7 +467,7 @@ static bool keeper_wait(struct keeper *keeper, bool more)
 		failure_take(keeper);
 	if (watched[WATCH_OWNER].revents != 0)
 		order_take(keeper);
-	if (keeper->deadline > 0 && now_ms() >= keeper->deadline) {
+	if (keeper->deadline > 0 && clock_ms() >= keeper->deadline) {
 		keeper->reason = REASON_TIMEOUT;
 		return false;
 	}
@@ -499,13 +487,6 @@ static void keeper_loop(struct keeper *keeper)
 		more = children_reap(keeper);
 }
 
-static int keep_compare(const void *left, const void *right)
-{
-	const int *a = left, *b = right;
-
-	return (*a > *b) - (*a < *b);
-}
-
 /* Before the directory is left that the policy's paths are relative to. */
 static int limits_open(struct keeper *keeper, const struct plan *plan)
 {
@@ -514,19 +495,19 @@ static int limits_open(struct keeper *keeper, const struct plan *plan)
 
 	if (r == 0 && plan->max_memory > 0) {
 		r = memory_open(&keeper->memory, &keeper->tree, plan);
-		keeper->memory_at = now_us();
+		keeper->memory_at = clock_us();
 	}
 	cpus = cpus_usable();
 	if (plan->cpu_percent > 0 && plan->cpu_percent < 100 * cpus)
-		throttle_begin(&keeper->throttle, plan->cpu_percent, cpus, now_us());
+		throttle_begin(&keeper->throttle, plan->cpu_percent, cpus, clock_us());
 	return r;
 }
 
 /* With nothing in hand but what the loop needs: the command's pipes must see end of file when it closes them. */
 static int keeper_close(struct keeper *keeper)
 {
-	int all[] = {keeper->reports, keeper->owner, keeper->app, keeper->failures, keeper->go, keeper->proc,
-	             keeper->entry};
+	int all[] = {keeper->reports, keeper->owner, keeper->app,  keeper->failures,
+	             keeper->go,      keeper->proc,  keeper->entry};
 	int keep[sizeof(all) / sizeof(all[0]) + TMPFS_MAX];
 	cleanup_fd int null = guard_null();
 	size_t count = memory_fds(&keeper->memory, keep);
@@ -536,7 +517,6 @@ static int keeper_close(struct keeper *keeper)
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i] > 2)
 			keep[count++] = all[i];
-	qsort(keep, count, sizeof(*keep), keep_compare);
 	guard_close_except(keep, count);
 	null = -1;
 	return 0;
@@ -677,7 +657,8 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	keeper.failures = pipes.failures_out;
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;
-	if ((r = keeper_tell_started(&keeper)) == 0 && (r = keeper_settle(&keeper, &job->prepared->plan)) == 0 &&
+	if ((r = keeper_tell_started(&keeper)) == 0 &&
+	    (r = keeper_settle(&keeper, &job->prepared->plan)) == 0 &&
 	    (r = guard_lock(&job->prepared->guard)) == 0 &&
 	    (job->parked || (r = command_release(&keeper)) == 0))
 		keeper_loop(&keeper);

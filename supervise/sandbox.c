@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/environment.h"
 #include "core/error.h"
 #include "core/fd.h"
@@ -284,25 +285,17 @@ int sl_start(sl_sandbox *sandbox, sl_error *error)
 
 /* ---- waiting ---- */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void sandbox_poll(const sl_sandbox *sandbox, int64_t end)
 {
 	struct pollfd heard = {.fd = sandbox->owner, .events = POLLIN};
-	int64_t left = end - now_ms();
+	int64_t left = end - clock_ms();
 
 	poll(&heard, 1, end < 0 ? -1 : left < 0 ? 0 : (int)left);
 }
 
 int sl_wait(sl_sandbox *sandbox, int timeout_ms, sl_status *status, sl_error *error)
 {
-	int64_t end = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int64_t end = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
 	const struct transition *transition;
 
 	if (sandbox == NULL)
@@ -312,7 +305,7 @@ int sl_wait(sl_sandbox *sandbox, int timeout_ms, sl_status *status, sl_error *er
 	if (transition->step == STEP_REFUSE)
 		return refuse(sandbox, EVENT_WAIT, transition->code, error);
 	while (sandbox->state != SL_STATE_ENDED) {
-		if (end >= 0 && now_ms() >= end)
+		if (end >= 0 && clock_ms() >= end)
 			return error_set(error, -ETIMEDOUT, "the command runs");
 		sandbox_poll(sandbox, end);
 		sandbox_catch_up(sandbox);

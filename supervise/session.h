@@ -31,7 +31,8 @@ struct session_ends {
 int session_channels(struct session_ends *ends, bool supervised);
 
 /* Open the gate, take the listener, start to watch, and lock this process in. -errno: session_abandon() then. */
-int session_take_over(struct session *session, const struct prepared *prepared, const struct session_ends *ends);
+int session_take_over(struct session *session, const struct prepared *prepared,
+                      const struct session_ends *ends);
 
 /* It failed with `code`. Where that is our own doing the keeper is killed, and with it the command (PR_SET_PDEATHSIG), and
  * true is returned; else the command is ending by itself, and is about to say why. */

@@ -20,7 +20,7 @@ struct tree {
 	struct tree_before {
 		pid_t pid;
 		uint64_t ran;
-	} *before; /* stopped when tree_stop() met them: not ours to continue */
+	} * before; /* stopped when tree_stop() met them: not ours to continue */
 	size_t before_count;
 	bool held;           /* by tree_stop() or tree_stop_once() */
 	unsigned char *sent; /* by pid: how many SIGSTOP it got of us in this hold, 2 for more */

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/fd.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -114,14 +115,6 @@ static int memfd_new(const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now = {0};
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* The old one stays where no new one can be made. */
 static int view_make(struct views *views, enum view_id id)
 {
@@ -139,7 +132,7 @@ static int view_make(struct views *views, enum view_id id)
 		return -errno;
 	fd_close(&views->memfds[id]);
 	views->memfds[id] = fd_steal(&fd);
-	views->made[id] = now_ms();
+	views->made[id] = clock_ms();
 	return 0;
 }
 
@@ -298,7 +291,7 @@ int view_give(struct views *views, int proc, enum view_id id, int flags)
 	char path[32];
 	int fd;
 
-	if (rows[id].ages && now_ms() - views->made[id] > AGE_MAX)
+	if (rows[id].ages && clock_ms() - views->made[id] > AGE_MAX)
 		view_make(views, id);
 	snprintf(path, sizeof(path), "self/fd/%d", views->memfds[id]);
 	fd = openat(proc, path, O_RDONLY | O_CLOEXEC | flags);

@@ -424,7 +424,9 @@ static uint32_t answer_FALLOCATE(world_t world, const struct seccomp_data *data)
 /* A group or all of a user's processes hold others too; one process does, unless it is the supervisor. */
 static uint32_t answer_one(world_t world, bool one, uint32_t pid)
 {
-	return !one || ((world->gate || world->measured) && (pid == GATE_PID || pid == KEEPER_LATER)) ? REFUSE(EPERM) : ALLOW;
+	return !one || ((world->gate || world->measured) && (pid == GATE_PID || pid == KEEPER_LATER))
+	               ? REFUSE(EPERM)
+	               : ALLOW;
 }
 
 static uint32_t answer_SETPRIORITY(world_t world, const struct seccomp_data *data)
