@@ -392,7 +392,7 @@ static int forks_daemons(void)
 
 static int forks_vfork(void)
 {
-	for (int i = 0; i < PROCESSES; i++)
+	for (volatile int i = 0; i < PROCESSES; i++)
 		if (vfork() == 0) {
 			execl(self, self, "sleep", NULL);
 			_exit(1);

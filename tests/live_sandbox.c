@@ -37,6 +37,7 @@ static int command_end(const char *argument)
 
 static int command_raise(const char *argument)
 {
+	signal(atoi(argument), SIG_DFL); /* a sanitizer handles some */
 	raise(atoi(argument));
 	return 99;
 }
@@ -138,6 +139,17 @@ static int command_signals(const char *argument)
 }
 
 /* Nothing is blocked, and nothing but the default set. */
+/* A sanitizer has handlers of its own, from the first moment on. */
+static bool of_sanitizers(int number)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL;
+#else
+	(void)number;
+	return false;
+#endif
+}
+
 static int command_clean(const char *argument)
 {
 	sigset_t mask;
@@ -148,7 +160,7 @@ static int command_clean(const char *argument)
 		struct sigaction action;
 
 		sigaction(number, NULL, &action);
-		if (sigismember(&mask, number) || action.sa_handler != SIG_DFL)
+		if (sigismember(&mask, number) || (action.sa_handler != SIG_DFL && !of_sanitizers(number)))
 			return number;
 	}
 	return 0;

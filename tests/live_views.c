@@ -248,7 +248,7 @@ static void *thread_wait(void *context)
 /* The lowest of what it has; a mask is still set as before, and others' masks are theirs. */
 static int masks_moved(void *context)
 {
-	int last = *(int *)context, to[2], from[2], tid;
+	int last = *(int *)context, to[2], from[2], ends[3], tid;
 	cpu_set_t set;
 	pthread_t thread;
 
@@ -260,7 +260,8 @@ static int masks_moved(void *context)
 	EXPECT(CPU_COUNT(&set) == 1 && CPU_ISSET(last, &set));
 	EXPECT(sched_getcpu() == last);
 	EXPECT(pipe(to) == 0 && pipe(from) == 0);
-	EXPECT(pthread_create(&thread, NULL, thread_wait, (int[]){0, from[1], to[0]}) == 0);
+	ends[1] = from[1], ends[2] = to[0];
+	EXPECT(pthread_create(&thread, NULL, thread_wait, ends) == 0);
 	EXPECT(read(from[0], &tid, sizeof(tid)) == sizeof(tid));
 	CPU_SET(0, &set);
 	EXPECT(sched_setaffinity(tid, sizeof(set), &set) == 0);
