@@ -68,6 +68,11 @@ static int status_plan(struct plan *plan, const sl_policy *policy, sl_error *err
 	if (!policy_has(policy, OPTION_STATUS_FD))
 		return 0;
 	plan->status_fd = atoi(policy_scalar(policy, OPTION_STATUS_FD));
+	if (plan->status_fd < 3)
+		return error_set(
+			error, -EINVAL,
+			"status-fd: descriptor %d is the command's, who could write there too: 3 or more",
+			plan->status_fd);
 	for (size_t i = 0; i < kept->count; i++)
 		if (atoi(kept->items[i]) == plan->status_fd)
 			return error_set(error, -EINVAL,

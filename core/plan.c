@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "core/error.h"
 #include "core/gpu.h"
@@ -559,6 +560,7 @@ static int plan_syscalls(struct plan *plan, const sl_policy *policy, sl_error *e
 
 	for (size_t i = 0; r == 0 && i < groups->count; i++)
 		r = comma_each(groups->items[i], group_open, plan);
+	most += plan->max_memory > 0;
 	if (r < 0 || most == 0)
 		return r;
 	/* Each is an instruction, and BPF jumps over 255 of them at the most. */
@@ -568,6 +570,9 @@ static int plan_syscalls(struct plan *plan, const sl_policy *policy, sl_error *e
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < denied->count; i++)
 		r = comma_each(denied->items[i], syscall_deny, &context);
+	/* A few bytes in a pipe keep a huge page, and nobody can count that. */
+	if (r == 0 && plan->max_memory > 0)
+		plan->denied[plan->denied_count++] = SYS_vmsplice;
 	return r;
 }
 

@@ -136,7 +136,7 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 /* ---- the keeper ---- */
 
 struct keeper {
-	pid_t command;
+	pid_t command, supervisor;
 	int reports, owner, app, signals, failures, go, proc;
 	int entry; /* of the registry, locked; or -1 */
 	struct tree tree;
@@ -173,6 +173,16 @@ static void report_supervisor(const struct keeper *keeper, enum keeper_event eve
 	report_send(keeper->reports, &message);
 }
 
+/* A supervisor that is stopped reads nothing: what the command can make us say as often as it likes must not fill the
+ * socket, or who writes there next would wait for ever. */
+static void report_stopped(const struct keeper *keeper, int signal)
+{
+	struct pollfd room = {.fd = keeper->reports, .events = POLLOUT};
+
+	if (poll(&room, 1, 0) > 0 && room.revents == POLLOUT)
+		report_supervisor(keeper, KEEPER_STOPPED, signal);
+}
+
 static void report_failed(const struct keeper *keeper, int code, const char *step)
 {
 	struct keeper_report message = {.event = KEEPER_FAILED, .failure = {.code = code}};
@@ -198,7 +208,7 @@ static void command_look(struct keeper *keeper)
 		if (WIFSTOPPED(status)) {
 			if (keeper->tree.held && WSTOPSIG(status) == SIGSTOP)
 				continue; /* that was us */
-			report_supervisor(keeper, KEEPER_STOPPED, WSTOPSIG(status));
+			report_stopped(keeper, WSTOPSIG(status));
 			continue;
 		}
 		keeper->ended = true;
@@ -586,6 +596,9 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 	message.value = keeper->status;
 	message.reason = (int32_t)keeper->reason;
 	report_both(keeper, &message);
+	/* It may have stopped itself with the command, and nobody is there to be continued any more. */
+	if (getppid() == keeper->supervisor)
+		kill(keeper->supervisor, SIGCONT);
 	_exit(0);
 }
 
@@ -644,6 +657,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 		if (job->others[i] >= 0)
 			close(job->others[i]);
 	r = pipes_open(&pipes, job->stdio);
+	keeper.supervisor = getppid();
 	keeper_name_itself(&pipes);
 	filter_set_pid(&job->prepared->filter, KEEPER_LATER, self);
 	if (r == 0)

@@ -23,11 +23,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/fd.h"
 #include "supervise/lines.h"
 
 enum {
-	TEXT_SIZE = 16384,
+	TEXT_SIZE = 1 << 20, /* a line of 65536 groups stands before what is looked for */
+	LOOK_MS = 300,
 	INODES_MAX = 8192, /* a power of two */
 	TIMES = 3,
 };
@@ -405,19 +407,26 @@ static void mappings_look(struct memory *memory, pid_t pid, struct sum *sum)
 
 /* ---- all of it ---- */
 
+/* A tree that takes longer than that to be looked at keeps the keeper from all else, and is over: the look before said that
+ * it may be, and who makes looking slow must not gain by it. */
 static uint64_t look_exact(struct memory *memory, uint64_t growth)
 {
 	struct tree *tree = memory->tree;
 	struct sum sum = {.blurred = memory->shared_blurs};
+	int64_t until = clock_ms() + LOOK_MS;
 
 	memset(inodes, 0, sizeof(inodes));
-	for (size_t i = 0; i < tree->count; i++)
+	for (size_t i = 0; i < tree->count && clock_ms() < until; i++)
 		process_look(memory, tree->pids[i], &sum);
+	if (clock_ms() >= until)
+		return UINT64_MAX;
 	sum.files = files_growth(memory);
 	if (sum_of(&sum, growth) + (sum.blurred ? 0 : unfound(&sum, growth)) <= memory->limit)
 		return sum_of(&sum, growth) + (sum.blurred ? 0 : unfound(&sum, growth));
-	for (size_t i = 0; i < tree->count; i++)
+	for (size_t i = 0; i < tree->count && clock_ms() < until; i++)
 		mappings_look(memory, tree->pids[i], &sum);
+	if (clock_ms() >= until)
+		return UINT64_MAX;
 	if (sum.counted_twice > sum.shared)
 		sum.counted_twice = sum.shared;
 	return sum_of(&sum, growth);

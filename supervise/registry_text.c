@@ -21,13 +21,13 @@ static void bytes_write(FILE *out, const char *text)
 	fputc('"', out);
 }
 
-/* Of very many arguments the first. */
+/* Of very many arguments the first; none of what is no command: a template. */
 static void argv_write(FILE *out, const char *const argv[])
 {
 	long start = ftell(out);
 
 	fputs("\"argv\":[", out);
-	for (size_t i = 0; argv[i] != NULL && ftell(out) - start < ARGV_BYTES_MAX; i++) {
+	for (size_t i = 0; argv != NULL && argv[i] != NULL && ftell(out) - start < ARGV_BYTES_MAX; i++) {
 		fputs(i > 0 ? "," : "", out);
 		bytes_write(out, argv[i]);
 	}

@@ -27,11 +27,10 @@ enum {
 	ROUNDS_ALIKE = 3,
 	TASKS_SIZE = 4096,
 	LOOK_ROUNDS = 100,
-	ROUNDS_TO_REPEAT = 16,
 	ROUNDS_AT_ONCE = 4,
-	STAT_UTIME = 14,     /* proc_pid_stat(5): this and the three behind it */
-	TICK_US = 10000,     /* USER_HZ is 100 */
-	STATUS_SIZE = 16384, /* groups stand before the signals */
+	STAT_UTIME = 14,       /* proc_pid_stat(5): this and the three behind it */
+	TICK_US = 10000,       /* USER_HZ is 100 */
+	STATUS_SIZE = 1 << 20, /* 65536 groups stand before the signals */
 };
 
 static int children_open(int proc)
@@ -60,22 +59,16 @@ int tree_open(struct tree *tree, int proc, pid_t spared)
 	*tree = (struct tree){.proc = proc, .spared = spared};
 	tree->pids = pages(PIDS_MAX * sizeof(*tree->pids));
 	tree->before = pages(PIDS_MAX * sizeof(*tree->before));
-	tree->told = pages(PIDS_MAX * sizeof(*tree->told));
 	tree->seen = pages(PID_BITS / 8);
-	tree->sent = pages(PID_BITS);
-	return tree->pids == MAP_FAILED || tree->before == MAP_FAILED || tree->told == MAP_FAILED ||
-	                       tree->seen == MAP_FAILED || tree->sent == MAP_FAILED
-	               ? -ENOMEM
-	               : 0;
+	return tree->pids == MAP_FAILED || tree->before == MAP_FAILED || tree->seen == MAP_FAILED ? -ENOMEM
+	                                                                                          : 0;
 }
 
 void tree_close(struct tree *tree)
 {
 	munmap(tree->pids, PIDS_MAX * sizeof(*tree->pids));
 	munmap(tree->before, PIDS_MAX * sizeof(*tree->before));
-	munmap(tree->told, PIDS_MAX * sizeof(*tree->told));
 	munmap(tree->seen, PID_BITS / 8);
-	munmap(tree->sent, PID_BITS);
 	tree->pids = NULL;
 }
 
@@ -319,17 +312,12 @@ static void before_note(struct tree *tree, pid_t pid, int round, uint64_t ran)
 		before->pid = 0;
 }
 
-/* A second one to who is stopping already would wait in him, and look as if it were another's: so not soon. */
-static void stop_send(struct tree *tree, pid_t pid, int round)
+/* To each thread: one signal for all of them waits for whom the kernel has chosen, and that may be one that no signal
+ * wakes, such as a vfork(2) parent, while the others run on. */
+static void task_stop(struct tree *tree, int task, const char *tid, void *context)
 {
-	if (pid >= PID_BITS || tree->told_count == PIDS_MAX)
-		return;
-	if (tree->sent[pid] > 0 && round % ROUNDS_TO_REPEAT != 0)
-		return;
-	if (tree->sent[pid] == 0)
-		tree->told[tree->told_count++] = pid;
-	tree->sent[pid] = tree->sent[pid] == 0 ? 1 : 2;
-	kill(pid, SIGSTOP);
+	(void)tree, (void)task;
+	syscall(SYS_tgkill, *(pid_t *)context, (pid_t)strtol(tid, NULL, 10), SIGSTOP);
 }
 
 static bool process_stop(struct tree *tree, pid_t pid, int round)
@@ -350,7 +338,7 @@ static bool process_stop(struct tree *tree, pid_t pid, int round)
 		before_note(tree, pid, round, held.ran);
 		return true;
 	}
-	stop_send(tree, pid, round);
+	tasks_each(tree, pid, task_stop, &pid);
 	return held.sleeping && round > ROUNDS_TO_WAKE;
 }
 
@@ -417,7 +405,8 @@ bool tree_stop_once(struct tree *tree)
 /* Signals that wait for the whole process: proc_pid_status(5), ShdPnd. */
 static uint64_t signals_pending(const struct tree *tree, pid_t pid)
 {
-	char path[32], text[STATUS_SIZE];
+	static char text[STATUS_SIZE];
+	char path[32];
 	cleanup_fd int fd = -1;
 	const char *at;
 	ssize_t size;
@@ -434,13 +423,14 @@ static uint64_t signals_pending(const struct tree *tree, pid_t pid)
 
 #define SIGNAL_BIT(number) (1ull << ((number)-1))
 
-/* A signal that stops waits in one who is stopped already, and SIGCONT would take it away unseen. */
+/* A signal that stops waits in one who is stopped already, and SIGCONT would take it away unseen. Ours were for threads, and
+ * so is what waits for the process another's. */
 static void process_continue(const struct tree *tree, pid_t pid)
 {
 	static const int of_terminals[] = {SIGTSTP, SIGTTIN, SIGTTOU};
 	uint64_t pending = signals_pending(tree, pid);
 
-	if (pending & SIGNAL_BIT(SIGSTOP) && tree->sent[pid] < 2)
+	if (pending & SIGNAL_BIT(SIGSTOP))
 		return;
 	kill(pid, SIGCONT);
 	for (size_t i = 0; i < sizeof(of_terminals) / sizeof(of_terminals[0]); i++)
@@ -455,9 +445,7 @@ void tree_continue(struct tree *tree)
 	for (size_t i = tree->count; i > 0; i--)
 		if (before_find(tree, tree->pids[i - 1]) == NULL)
 			process_continue(tree, tree->pids[i - 1]);
-	for (size_t i = 0; i < tree->told_count; i++)
-		tree->sent[tree->told[i]] = 0;
-	tree->told_count = tree->before_count = 0;
+	tree->before_count = 0;
 	tree->held = false;
 }
 

@@ -23,9 +23,6 @@ struct tree {
 	} * before; /* stopped when tree_stop() met them: not ours to continue */
 	size_t before_count;
 	bool held;           /* by tree_stop() or tree_stop_once() */
-	unsigned char *sent; /* by pid: how many SIGSTOP it got of us in this hold, 2 for more */
-	pid_t *told;         /* who got any */
-	size_t told_count;
 };
 
 /* Pages that are not there until they are used. -ENOMEM; what open(2) says where the children cannot be read: better known

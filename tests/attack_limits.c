@@ -3,7 +3,9 @@
 #include "tests/common/common.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -48,6 +50,18 @@ static int route_brk(size_t size)
 static int route_private(size_t size)
 {
 	return touch(map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1), size);
+}
+
+/* proc_pid_status(5) lists them all, before it says how much memory there is. Only root may have so many. */
+static int route_groups(size_t size)
+{
+	static gid_t groups[60000];
+
+	for (unsigned i = 0; i < 60000; i++)
+		groups[i] = 1000000000 + i;
+	if (setgroups(60000, groups) < 0 && errno != EPERM)
+		return 4;
+	return route_private(size);
 }
 
 static int route_shared(size_t size)
@@ -313,6 +327,7 @@ static const struct route {
 } routes[] = {
 	{"brk", route_brk},
 	{"private", route_private},
+	{"private, with many groups", route_groups},
 	{"shared", route_shared},
 	{"mremap", route_mremap},
 	{"memfd", route_memfd},

@@ -118,6 +118,30 @@ static int command_turns(const char *argument)
 	return 0;
 }
 
+static void *thread_count(void *context)
+{
+	(void)context;
+	for (;;)
+		shared->counters[0]++;
+	return NULL;
+}
+
+/* The first thread waits in vfork(2) and takes no signal; the kernel would have it take what is meant for all. */
+static int command_vforker(const char *argument)
+{
+	pthread_t thread;
+
+	(void)argument;
+	shared->pids[0] = getpid();
+	if (pthread_create(&thread, NULL, thread_count, NULL) != 0)
+		return 1;
+	shared->words[READY] = 1;
+	if (vfork() == 0)
+		for (;;)
+			pause();
+	return 2;
+}
+
 /* Each sends SIGCONT to all the others, for ever. */
 static int command_wakers(const char *argument)
 {
@@ -262,10 +286,11 @@ static int command_forker(const char *argument)
 }
 
 static const struct box_command commands[] = {
-	{"hold", command_hold},       {"family", command_family},       {"turns", command_turns},
-	{"wakers", command_wakers},   {"guest", command_guest},         {"killer", command_killer},
-	{"bomb", command_bomb},       {"flood", command_flood},         {"closer", command_closer},
-	{"exhaust", command_exhaust}, {"connecter", command_connecter}, {"forker", command_forker},
+	{"hold", command_hold},       {"family", command_family},   {"turns", command_turns},
+	{"wakers", command_wakers},   {"guest", command_guest},     {"killer", command_killer},
+	{"bomb", command_bomb},       {"flood", command_flood},     {"closer", command_closer},
+	{"vforker", command_vforker}, {"exhaust", command_exhaust}, {"connecter", command_connecter},
+	{"forker", command_forker},
 };
 
 /* ---- what the test itself needs ---- */
@@ -346,6 +371,15 @@ static void those_who_wake_each_other_are_paused(void **state)
 	(void)state;
 	for (enum way way = PLAIN; way < WAYS; way++)
 		paused_rounds(way, "wakers", "4", 5, rounds);
+}
+
+static void threads_beside_a_vfork_are_paused(void **state)
+{
+	int rounds = long_run() ? 100 : 5;
+
+	(void)state;
+	for (enum way way = PLAIN; way < WAYS; way++)
+		paused_rounds(way, "vforker", "", 1, rounds);
 }
 
 static void a_whole_family_is_paused(void **state)
@@ -742,6 +776,7 @@ int main(int argc, char *argv[])
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_whole_family_is_paused),
 		cmocka_unit_test(those_who_take_turns_are_paused),
+		cmocka_unit_test(threads_beside_a_vfork_are_paused),
 		cmocka_unit_test(those_who_wake_each_other_are_paused),
 		cmocka_unit_test(a_bomb_is_paused_or_said_to_be_too_fast_and_killed),
 		cmocka_unit_test(a_guest_does_not_get_his_hosts_group_killed),

@@ -310,6 +310,12 @@ tap_is "explain runs nothing" "" "$(ls explained 2>/dev/null)"
 "$SLUICE" explain >/dev/full 2>err.txt
 tap_is "explain: a full disk is an error" 125 $?
 
+# A command that stops itself stops sluice: the keeper must neither wait for it, nor leave it so.
+for how in "kill -TSTP \$\$" 'p=$$; (while :; do kill -TSTP $p; kill -CONT $p; done) & while :; do :; done'; do
+	timeout 20 "$SLUICE" run -s --timeout 1 -- sh -c "$how" >/dev/null 2>&1
+	tap_is "a timeout ends who stops itself: $how" 124 $?
+done
+
 # Print, parse, print: the address table is a list of rules.
 table_of() {
 	"$SLUICE" explain "$@" | sed -e '1,/^address table/d' -e '/^$/,$d'

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -52,6 +53,35 @@ static void burn_short(struct burnt *burnt, double until, double each)
 	}
 }
 
+struct burner {
+	struct burnt *burnt;
+	double until;
+};
+
+static void *burner_run(void *context)
+{
+	struct burner *burner = context;
+
+	burn(burner->burnt, burner->until);
+	printf("%lld\n", (long long)burner->burnt->us);
+	fflush(stdout);
+	_exit(0);
+}
+
+/* Beside a first thread that waits in vfork(2), where it takes no signal. */
+static int burn_beside(struct burnt *burnt, double until)
+{
+	struct burner burner = {burnt, until};
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, burner_run, &burner) != 0)
+		return 1;
+	if (vfork() == 0)
+		for (;;)
+			pause();
+	return 2;
+}
+
 /* Tells the CPU time that all of it had, by its own clocks. */
 static int burn_main(const char *how, const char *ms)
 {
@@ -59,6 +89,8 @@ static int burn_main(const char *how, const char *ms)
 	struct burnt *burnt =
 		mmap(NULL, sizeof(*burnt), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
+	if (strcmp(how, "vfork") == 0)
+		return burn_beside(burnt, until);
 	if (strcmp(how, "two") == 0 && fork() == 0) {
 		burn(burnt, until);
 		_exit(0);
@@ -121,7 +153,8 @@ static void the_share_is_kept_whatever_the_tree_does(void **state)
 	static const struct {
 		const char *how;
 		double slack; /* what the kernel forgets can only be estimated */
-	} rows[] = {{"one", 0.06}, {"two", 0.06}, {"daemon", 0.06}, {"short", 0.08}, {"forgotten", 0.25}};
+	} rows[] = {{"one", 0.06},   {"two", 0.06},   {"daemon", 0.06},
+	            {"vfork", 0.06}, {"short", 0.08}, {"forgotten", 0.25}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -344,7 +344,8 @@ for mode in kept supervised; do
 	exec 8</dev/null
 	fails "status-fd, $mode: not for writing" 125 "status-fd: descriptor 8" run "${options[@]}" --status-fd 8 -- true
 	exec 8<&-
-	fails "status-fd, $mode: given away" 125 "keep-fd" run "${options[@]}" --status-fd 2 --keep-fd 2 -- true
+	fails "status-fd, $mode: given away" 125 "keep-fd" run "${options[@]}" --status-fd 9 --keep-fd 9 -- true 9>/dev/null
+	fails "status-fd, $mode: the command's own" 125 "the command's" run "${options[@]}" --status-fd 2 -- true
 done
 
 kill -9 "$alone" 2>/dev/null

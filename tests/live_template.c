@@ -166,6 +166,19 @@ static void test_an_output_is_larger_than_a_pipe(void **state)
 	sl_template_free(template);
 }
 
+static void test_a_template_may_have_a_name(void **state)
+{
+	size_t size = 10;
+	sl_template *template = template_of(POLICY("fs-system", "", "name", text_of("box%d", getpid())), NULL,
+	                                    work_writes, &size);
+
+	(void)state;
+	works(sl_template_fork(template, 1, 0, PATIENCE_MS, clones, &error));
+	assert_true(clones[0].out_size > 0);
+	sl_clones_clear(clones, 1);
+	sl_template_free(template);
+}
+
 static void test_reduce_has_the_outputs_in_order(void **state)
 {
 	static const char *const cat[] = {"/bin/cat", NULL};
@@ -954,6 +967,7 @@ int main(void)
 		CLEAN_TEST(test_each_clone_runs_work_on_what_init_made),
 		CLEAN_TEST(test_what_was_not_flushed_is_written_once),
 		CLEAN_TEST(test_an_output_is_larger_than_a_pipe),
+		CLEAN_TEST(test_a_template_may_have_a_name),
 		CLEAN_TEST(test_reduce_has_the_outputs_in_order),
 		CLEAN_TEST(test_a_thousand_clones_need_few_descriptors),
 		CLEAN_TEST(test_a_clone_reads_what_is_granted_and_no_more),
