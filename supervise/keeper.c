@@ -647,8 +647,12 @@ static void keeper_name_itself(struct pipes *pipes)
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
 	const struct registry_claim *claim = &job->prepared->registry;
-	struct keeper keeper = {
-		.reports = job->reports, .owner = job->owner, .app = job->app, .entry = -1, .parked = true};
+	struct keeper keeper = {.reports = job->reports,
+	                        .owner = job->owner,
+	                        .app = job->app,
+	                        .proc = -1,
+	                        .entry = -1,
+	                        .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;
 	int r;
@@ -667,6 +671,9 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 		keeper_fail(&keeper, r < 0 ? r : -errno, "starting the command");
 	if (keeper.command == 0)
 		child_main(job, &pipes, self);
+	/* The command's ends: with a copy of its own the keeper would wait for itself. */
+	close(pipes.failures_in);
+	close(pipes.go_out);
 	keeper_enlist(&keeper, claim);
 	keeper.failures = pipes.failures_out;
 	keeper.go = pipes.go_in;

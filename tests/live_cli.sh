@@ -316,6 +316,12 @@ for how in "kill -TSTP \$\$" 'p=$$; (while :; do kill -TSTP $p; kill -CONT $p; d
 	tap_is "a timeout ends who stops itself: $how" 124 $?
 done
 
+# A keeper that cannot see who its children are says so, and ends; with /proc it can.
+timeout -k 1 20 "$SLUICE" run -s -r "$SLUICE" -- "$SLUICE" run -s --timeout 10 -- true 2>err.txt
+tap_is "a sandbox in a sandbox, whose keeper cannot see its children" 125 $?
+timeout -k 1 20 "$SLUICE" run -s -r "$SLUICE" -r /proc -- "$SLUICE" run -s --timeout 10 -- true 2>err.txt
+tap_is "a sandbox in a sandbox, whose keeper can" 0 $?
+
 # Print, parse, print: the address table is a list of rules.
 table_of() {
 	"$SLUICE" explain "$@" | sed -e '1,/^address table/d' -e '/^$/,$d'
