@@ -100,6 +100,13 @@ int fd_read_all(int fd, void *data, size_t size)
 	return 0;
 }
 
+int fd_compare(const void *left, const void *right)
+{
+	const int *a = left, *b = right;
+
+	return (*a > *b) - (*a < *b);
+}
+
 int fd_close_except(const int *keep, size_t count)
 {
 	unsigned from = 0;

@@ -39,6 +39,9 @@ int fd_recv(int socket);
 int fd_write_all(int fd, const void *data, size_t size);
 int fd_read_all(int fd, void *data, size_t size);
 
+/* For qsort(3). */
+int fd_compare(const void *left, const void *right);
+
 /* Close every descriptor except those listed, which must be sorted and unique. */
 int fd_close_except(const int *keep, size_t count);
 

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include "core/error.h"
+#include "core/fd.h"
 #include "core/gpu.h"
 #include "core/keep.h"
 #include "core/parse.h"
@@ -576,13 +577,6 @@ static int plan_syscalls(struct plan *plan, const sl_policy *policy, sl_error *e
 	return r;
 }
 
-static int number_compare(const void *left, const void *right)
-{
-	const int *a = left, *b = right;
-
-	return (*a > *b) - (*a < *b);
-}
-
 /* 0 to 2 and what is named, sorted and unique, as fd_close_except() wants them. */
 static int plan_fds(struct plan *plan, const sl_policy *policy)
 {
@@ -598,7 +592,7 @@ static int plan_fds(struct plan *plan, const sl_policy *policy)
 		plan->keep_fds[count++] = fd;
 	for (size_t i = 0; i < keep->count; i++)
 		plan->keep_fds[count++] = atoi(keep->items[i]);
-	qsort(plan->keep_fds, count, sizeof(*plan->keep_fds), number_compare);
+	qsort(plan->keep_fds, count, sizeof(*plan->keep_fds), fd_compare);
 	plan->keep_count = 1;
 	for (size_t i = 1; i < count; i++)
 		if (plan->keep_fds[i] != plan->keep_fds[plan->keep_count - 1])

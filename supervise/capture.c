@@ -98,7 +98,8 @@ static ssize_t pipe_write(int fd, const void *data, size_t size)
 	return written;
 }
 
-void input_write(int *fd, const sl_result *result, size_t *sent)
+/* As much as goes now; closes *fd when all has gone, or nobody reads. */
+static void input_write(int *fd, const sl_result *result, size_t *sent)
 {
 	ssize_t size = pipe_write(*fd, (const char *)result->input + *sent, result->input_size - *sent);
 

@@ -27,9 +27,6 @@ int capture_read(struct capture *capture, int *fd);
 /* A pipe, which a command can open again as /dev/stdin, as it cannot a socket. -errno. */
 int input_open(int *ours, int *theirs);
 
-/* As much as goes now; closes *fd when all has gone, or nobody reads. */
-void input_write(int *fd, const sl_result *result, size_t *sent);
-
 /* Empty, with its limit set and what the caller wants left alone. */
 void result_begin(sl_result *result);
 

@@ -127,3 +127,10 @@ int exec_failure(int code, const char *path, sl_error *error)
 			path);
 	return error_errno(error, code, "%.180s", path);
 }
+
+int start_status(int code, const char *step)
+{
+	if (strcmp(step, "exec") != 0)
+		return EXIT_SLUICE;
+	return code == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}

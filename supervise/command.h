@@ -35,4 +35,7 @@ int command_exec(const struct command *command);
 /* Why the keeper or its child gave up at `step`, in words that help. Returns `code`. */
 int start_failure(int code, const char *step, const char *path, sl_error *error);
 
+/* The exit status of a command that never ran: EXIT_SLUICE and its kin. */
+int start_status(int code, const char *step);
+
 #endif

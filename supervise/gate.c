@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/fd.h"
 #include "supervise/forks.h"
 #include "supervise/gate.h"
@@ -124,10 +124,7 @@ void gate_listen(struct gate *gate, int listener)
 
 int64_t gate_seconds(void)
 {
-	struct timespec now = {0};
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
+	return clock_us() / 1000000;
 }
 
 void gate_run(struct gate *gate)

@@ -77,6 +77,11 @@ static inline struct verdict verdict_errno(int code)
 	return (struct verdict){.kind = VERDICT_ERRNO, .value = code < 0 ? code : -EIO};
 }
 
+static inline struct verdict verdict_continue(void)
+{
+	return (struct verdict){.kind = VERDICT_CONTINUE};
+}
+
 struct pidfd_slot {
 	pid_t tid;
 	int fd;

@@ -200,13 +200,6 @@ void guard_forget_signals(void)
 		sigaction(number, &action, NULL);
 }
 
-static int number_compare(const void *left, const void *right)
-{
-	const int *a = left, *b = right;
-
-	return (*a > *b) - (*a < *b);
-}
-
 int guard_close_except(const int *keep, size_t count)
 {
 	int all[GUARD_CLOSE_MAX + 3] = {0, 1, 2};
@@ -214,7 +207,7 @@ int guard_close_except(const int *keep, size_t count)
 	if (count > GUARD_CLOSE_MAX)
 		return -EINVAL;
 	memcpy(all + 3, keep, count * sizeof(*keep));
-	qsort(all, count + 3, sizeof(*all), number_compare);
+	qsort(all, count + 3, sizeof(*all), fd_compare);
 	return fd_close_except(all, count + 3);
 }
 

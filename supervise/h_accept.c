@@ -59,8 +59,6 @@ struct verdict accept_again(struct gate *gate, const struct call *call, int sock
 		.kind = VERDICT_FD, .value = fd, .flags = flags & SOCK_CLOEXEC ? O_CLOEXEC : 0};
 }
 
-static const struct verdict natively = {.kind = VERDICT_CONTINUE};
-
 static struct verdict accept_answer(struct gate *gate, const struct call *call)
 {
 	cleanup_target int socket = target_socket(gate, call, (int)call->args[0]);
@@ -71,7 +69,7 @@ static struct verdict accept_answer(struct gate *gate, const struct call *call)
 	if (socket < 0 || (r = socket_kind(socket, &kind)) < 0)
 		return verdict_errno(socket < 0 ? socket : r);
 	if (!socket_is_tcp(&kind))
-		return natively;
+		return verdict_continue();
 	if (flags_of(call) & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
 		return verdict_errno(-EINVAL);
 	verdict = accept_again(gate, call, socket);
@@ -82,5 +80,5 @@ static struct verdict accept_answer(struct gate *gate, const struct call *call)
 
 struct verdict handle_accept(struct gate *gate, const struct call *call)
 {
-	return ports_may_call(&gate->ports) ? accept_answer(gate, call) : natively;
+	return ports_may_call(&gate->ports) ? accept_answer(gate, call) : verdict_continue();
 }

@@ -148,7 +148,7 @@ struct verdict handle_connect(struct gate *gate, const struct call *call)
 		return connect_inet(gate, call, &socket, kind.domain, (enum net_protocol)protocol, &address,
 		                    size);
 	if (kind.domain == AF_UNIX && gate->rules->unix_continue)
-		return (struct verdict){.kind = VERDICT_CONTINUE};
+		return verdict_continue();
 	if (kind.domain == AF_UNIX && gate->rules->unix_grants != NULL)
 		return unix_connect(gate, call, &socket, kind.type, &address, size);
 	return verdict_errno(-EACCES);

@@ -37,8 +37,6 @@ enum {
 };
 static const double AGAIN_SECONDS = 0.001;
 
-static const struct verdict let_through = {.kind = VERDICT_CONTINUE};
-
 /* ---- what is on its way ---- */
 
 static char children[CHILDREN_SIZE];
@@ -188,7 +186,7 @@ static void again_due(struct ev_loop *loop, struct ev_timer *timer, int events)
 
 		if (has_room(forks)) {
 			fork_admit(forks, wait.tid);
-			respond(forks->gate, wait.id, let_through);
+			respond(forks->gate, wait.id, verdict_continue());
 		} else if (now >= wait.until) {
 			respond(forks->gate, wait.id, verdict_errno(-EAGAIN));
 		} else {
@@ -227,7 +225,7 @@ struct verdict handle_fork(struct gate *gate, const struct call *call)
 	if (forks->waits_count > 0 || !has_room(forks))
 		return fork_wait(forks, call);
 	fork_admit(forks, call->tid);
-	return let_through;
+	return verdict_continue();
 }
 
 struct verdict handle_prctl(struct gate *gate, const struct call *call)
@@ -235,7 +233,7 @@ struct verdict handle_prctl(struct gate *gate, const struct call *call)
 	(void)call;
 	if (gate->forks != NULL)
 		gate->forks->subreapers = true;
-	return let_through;
+	return verdict_continue();
 }
 
 int forks_open(struct gate *gate, unsigned limit)

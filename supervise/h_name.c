@@ -36,8 +36,6 @@ static bool is_shown(name_fn name, const struct sockaddr_storage *address, size_
 	       (remap_address(address, size, &addr, &port) && remap_is_loopback(&addr));
 }
 
-static const struct verdict natively = {.kind = VERDICT_CONTINUE};
-
 static struct verdict name_answer(struct gate *gate, const struct call *call, name_fn name)
 {
 	cleanup_target int socket = target_socket(gate, call, (int)call->args[0]);
@@ -50,18 +48,18 @@ static struct verdict name_answer(struct gate *gate, const struct call *call, na
 		return verdict_errno(socket < 0 ? socket : r);
 	protocol = socket_protocol(&kind);
 	if (protocol != NET_TCP && protocol != NET_UDP)
-		return natively;
+		return verdict_continue();
 	if (name(socket, (struct sockaddr *)&address, &size) < 0)
 		return verdict_errno(-errno);
 	if (!is_shown(name, &address, size) || !remap_show(gate, (enum net_protocol)protocol, &address, size))
-		return natively;
+		return verdict_continue();
 	r = name_give(gate, call, &address, size, call->args[1], call->args[2]);
 	return r < 0 ? verdict_errno(r) : verdict_value(0);
 }
 
 static struct verdict handle_name(struct gate *gate, const struct call *call, name_fn name)
 {
-	return gate->ports.moved == 0 ? natively : name_answer(gate, call, name);
+	return gate->ports.moved == 0 ? verdict_continue() : name_answer(gate, call, name);
 }
 
 struct verdict handle_getsockname(struct gate *gate, const struct call *call)

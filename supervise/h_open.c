@@ -87,8 +87,6 @@ static int view_look_as_target(struct gate *gate, const struct call *call, const
 	return r;
 }
 
-static const struct verdict natively = {.kind = VERDICT_CONTINUE};
-
 /* Whatever keeps a view from being found, the kernel says what there is to say of the path: dispatch.c has why that is
  * safe. So a program whose memory nobody may look into opens what is granted to it, as it is. */
 static struct verdict path_answer(struct gate *gate, const struct call *call, uint64_t path_at,
@@ -97,15 +95,15 @@ static struct verdict path_answer(struct gate *gate, const struct call *call, ui
 	int r, view;
 
 	if (!flags_are_plain(opening->flags))
-		return natively;
+		return verdict_continue();
 	if ((r = path_read(call, path_at, opening->path)) < 0)
-		return r == -EPERM ? natively : verdict_errno(r);
+		return r == -EPERM ? verdict_continue() : verdict_errno(r);
 	if (!views_know(&gate->views, last_component(opening->path)))
-		return natively;
+		return verdict_continue();
 	if (target_confirm(gate, call) < 0)
 		return verdict_errno(-ESTALE);
 	if ((view = view_look_as_target(gate, call, opening)) < 0)
-		return natively;
+		return verdict_continue();
 	r = view_give(&gate->views, gate->proc, (enum view_id)view, (int)opening->flags & O_NONBLOCK);
 	if (r < 0)
 		return verdict_errno(r);
@@ -138,11 +136,11 @@ struct verdict handle_openat2(struct gate *gate, const struct call *call)
 	int r;
 
 	if (call->args[3] != sizeof(how))
-		return natively;
+		return verdict_continue();
 	if ((r = target_read(gate, call, call->args[2], &how, sizeof(how))) < 0)
-		return r == -EPERM ? natively : verdict_errno(r);
+		return r == -EPERM ? verdict_continue() : verdict_errno(r);
 	if (how.mode != 0 || how.resolve != 0)
-		return natively;
+		return verdict_continue();
 	opening.directory = (int)call->args[0];
 	opening.flags = how.flags;
 	return path_answer(gate, call, call->args[1], &opening);

@@ -39,20 +39,13 @@ struct launch {
 static int exec_error(int code, const char *path, sl_error *error)
 {
 	exec_failure(code, path, error);
-	return code == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+	return start_status(code, "exec");
 }
 
 static int find_error(int code, const char *name, sl_error *error)
 {
 	error_errno(error, code, "%.180s", name);
 	return code == -EACCES ? EXIT_NOT_EXECUTABLE : EXIT_NOT_FOUND;
-}
-
-static int number_compare(const void *left, const void *right)
-{
-	const int *a = left, *b = right;
-
-	return (*a > *b) - (*a < *b);
 }
 
 /* All but what the command is to have, and what the supervisor needs of what the caller had. */
@@ -69,7 +62,7 @@ static int descriptors_close(const struct prepared *prepared)
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (ours[i] >= 0)
 			keep[count++] = ours[i];
-	qsort(keep, count, sizeof(*keep), number_compare);
+	qsort(keep, count, sizeof(*keep), fd_compare);
 	return fd_close_except(keep, count);
 }
 
@@ -172,7 +165,7 @@ static int status_of(const struct session *session)
 static int launch_failed(const struct session *session, const struct command *command, sl_error *error)
 {
 	start_failure(session->failure.code, session->failure.step, command->path, error);
-	return session_failure_status(session);
+	return start_status(session->failure.code, session->failure.step);
 }
 
 static int launch_serve(struct launch *launch, const struct prepared *prepared, const struct command *command,
@@ -201,16 +194,11 @@ static int launch_serve(struct launch *launch, const struct prepared *prepared, 
 		error_errno(error, r < 0 ? r : -ECHILD, r < 0 ? "the supervisor" : "the keeper was killed");
 		return EXIT_SLUICE;
 	}
-	if (session->reason == REASON_TIMEOUT) {
-		error_set(error, -ETIMEDOUT, "timeout after %llu.%03llu s",
-		          (unsigned long long)prepared->plan.timeout_ms / 1000,
-		          (unsigned long long)prepared->plan.timeout_ms % 1000);
-		return EXIT_TIMEOUT;
-	}
+	/* Before its exec; behind that stderr is not ours any more, as the command's pipes must see their end. */
 	if (session->reason == REASON_MEMORY)
 		error_set(error, -ENOMEM, "killed: more memory in use than max-memory, %llu bytes",
 		          (unsigned long long)prepared->plan.max_memory);
-	return status_of(session);
+	return session->reason == REASON_TIMEOUT ? EXIT_TIMEOUT : status_of(session);
 }
 
 static void kept_close(const struct plan *plan)

@@ -81,9 +81,7 @@ void status_of_wait(sl_status *status, int value)
 static void status_of_failure(sl_status *status, const struct failure *failure)
 {
 	status->signal = 0;
-	status->code = strcmp(failure->step, "exec") != 0 ? EXIT_SLUICE
-	               : failure->code == -ENOENT         ? EXIT_NOT_FOUND
-	                                                  : EXIT_NOT_EXECUTABLE;
+	status->code = start_status(failure->code, failure->step);
 	status->reason = SL_REASON_FAILED;
 }
 

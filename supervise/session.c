@@ -181,13 +181,6 @@ void session_wait(struct session *session)
 		;
 }
 
-int session_failure_status(const struct session *session)
-{
-	if (strcmp(session->failure.step, "exec") != 0)
-		return EXIT_SLUICE;
-	return session->failure.code == -ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
-}
-
 static const char *reason_name(const struct session *session)
 {
 	static const char *const names[] = {
@@ -209,7 +202,7 @@ static const char *reason_name(const struct session *session)
 static int exit_code_of(const struct session *session)
 {
 	if (session->failed)
-		return session_failure_status(session);
+		return start_status(session->failure.code, session->failure.step);
 	if (!session->ended || session->reason != REASON_NONE || WIFSIGNALED(session->status))
 		return -1;
 	return WEXITSTATUS(session->status);

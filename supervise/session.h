@@ -44,9 +44,6 @@ void session_run(struct session *session);
 /* The keeper's last word; where it was killed, its work falls to us, the next subreaper above. */
 void session_wait(struct session *session);
 
-/* The exit status that says why it never ran: 125 to 127. */
-int session_failure_status(const struct session *session);
-
 /* Write status-fd's line. Never waits long for who reads it. */
 void session_tell(const struct session *session, int status_fd);
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/fd.h"
+#include "supervise/lines.h"
 
 enum {
 	PIDS_MAX = 1 << 20,
@@ -407,16 +408,11 @@ static uint64_t signals_pending(const struct tree *tree, pid_t pid)
 {
 	static char text[STATUS_SIZE];
 	char path[32];
-	cleanup_fd int fd = -1;
 	const char *at;
-	ssize_t size;
 
 	snprintf(path, sizeof(path), "%d/status", pid);
-	fd = openat(tree->proc, path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (size <= 0)
+	if (file_text(tree->proc, path, text, sizeof(text)) <= 0)
 		return 0;
-	text[size] = '\0';
 	at = strstr(text, "\nShdPnd:");
 	return at == NULL ? 0 : strtoull(at + strlen("\nShdPnd:"), NULL, 16);
 }
@@ -449,33 +445,17 @@ void tree_continue(struct tree *tree)
 	tree->held = false;
 }
 
-size_t tree_signal(struct tree *tree, int signal)
-{
-	size_t reached = 0;
-
-	tree_look(tree, getpid());
-	for (size_t i = 0; i < tree->count; i++)
-		reached += kill(tree->pids[i], signal) == 0;
-	return reached;
-}
-
 /* ---- counting time ---- */
 
 /* Of a process, and of all that it has waited for. */
 static int64_t process_cpu_time(const struct tree *tree, pid_t pid, bool of_itself)
 {
-	char path[32], text[1024];
-	cleanup_fd int fd = -1;
-	ssize_t size;
+	char path[32], text[1024], *at;
 	int64_t ticks = 0;
-	char *at;
 
 	snprintf(path, sizeof(path), "%d/stat", pid);
-	fd = openat(tree->proc, path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (size <= 0)
+	if (file_text(tree->proc, path, text, sizeof(text)) <= 0)
 		return 0;
-	text[size] = '\0';
 	at = strrchr(text, ')');
 	for (int field = 2; at != NULL && field < STAT_UTIME; field++)
 		at = (at = strchr(at, ' ')) == NULL ? NULL : at + 1;

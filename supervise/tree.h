@@ -22,7 +22,7 @@ struct tree {
 		uint64_t ran;
 	} * before; /* stopped when tree_stop() met them: not ours to continue */
 	size_t before_count;
-	bool held;           /* by tree_stop() or tree_stop_once() */
+	bool held; /* by tree_stop() or tree_stop_once() */
 };
 
 /* Pages that are not there until they are used. -ENOMEM; what open(2) says where the children cannot be read: better known
@@ -50,9 +50,6 @@ int64_t tree_cpu_time(struct tree *tree);
 /* What those two stopped goes on. Not who was stopped before, nor who was sent a SIGSTOP meanwhile; and what a terminal
  * sent meanwhile (SIGTSTP and its kin, which SIGCONT takes away) is sent again. */
 void tree_continue(struct tree *tree);
-
-/* One signal to each process that is there at one look; how many. */
-size_t tree_signal(struct tree *tree, int signal);
 
 /* Kill whatever there is below, and reap it. False when some were left after seconds: they fork faster than they can be
  * named. */
