@@ -112,13 +112,11 @@ $(B)/sluice.pc: sluice.pc.in Makefile
 $(B)/tests/%: $(B)/tests/%.o $(TEST_COMMON) $(B)/libsluice.a
 	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lcmocka -lm -lpthread -o $@
 
-# Each allocation of the code under test fails once: ld(1), --wrap.
-$(B)/tests/unit_policy: SL_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray \
-                                      -Wl,--wrap=strdup,--wrap=strndup,--wrap=name_resolve,--wrap=dns_resolve
-
-# libyaml's allocations as well.
-$(B)/tests/unit_profile: SL_LDFLAGS += -l:libyaml.a -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
-                                       -Wl,--wrap=reallocarray,--wrap=strdup
+# Each allocation of the code under test fails once, and for profiles each of libyaml's: ld(1), --wrap.
+ALLOCATIONS := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
+$(B)/tests/unit_policy $(B)/tests/unit_profile: $(B)/tests/broken/allocations.o
+$(B)/tests/unit_policy: SL_LDFLAGS += $(ALLOCATIONS) -Wl,--wrap=name_resolve,--wrap=dns_resolve
+$(B)/tests/unit_profile: SL_LDFLAGS += -l:libyaml.a $(ALLOCATIONS)
 
 $(B)/bench/%: $(B)/bench/%.o $(BENCH_COMMON) $(B)/libsluice.a
 	$(Q)$(CC) $^ $(SL_LDFLAGS) -lev -luring -lm -lpthread -o $@

@@ -22,11 +22,7 @@
 #include <unistd.h>
 
 enum {
-	READY = 0,   /* a word: the command has come so far */
-	GO = 1,      /* the test's answer */
-	RESULT = 2,  /* a word of its own */
 	RESULTS = 8, /* and more of them */
-	FAMILY = 6,
 };
 
 #define EACH_WAY for (enum way way = PLAIN; way < WAYS; way++)
@@ -37,40 +33,6 @@ static int command_hold(const char *argument)
 {
 	(void)argument;
 	shared->pids[0] = getpid();
-	shared->words[READY] = 1;
-	count_endlessly(0);
-}
-
-static void *count_in_thread(void *counter)
-{
-	count_endlessly((int)(intptr_t)counter);
-}
-
-/* Whatever a tree may hold: a child, one in a session of its own, an orphan in one, a thread, a vfork(2) child with a
- * waiting parent. Six counters. */
-static int command_family(const char *argument)
-{
-	pthread_t thread;
-
-	(void)argument;
-	if (fork() == 0)
-		count_endlessly(1);
-	if (fork() == 0) {
-		setsid();
-		count_endlessly(2);
-	}
-	if (fork() == 0) {
-		setsid();
-		if (fork() == 0) {
-			signal(SIGTERM, SIG_IGN);
-			signal(SIGHUP, SIG_IGN);
-			count_endlessly(3);
-		}
-		_exit(0);
-	}
-	if (fork() == 0 && vfork() == 0)
-		count_endlessly(4);
-	pthread_create(&thread, NULL, count_in_thread, (void *)5);
 	shared->words[READY] = 1;
 	count_endlessly(0);
 }
@@ -286,7 +248,7 @@ static int command_forker(const char *argument)
 }
 
 static const struct box_command commands[] = {
-	{"hold", command_hold},       {"family", command_family},   {"turns", command_turns},
+	{"hold", command_hold},       {"family", box_family},       {"turns", command_turns},
 	{"wakers", command_wakers},   {"guest", command_guest},     {"killer", command_killer},
 	{"bomb", command_bomb},       {"flood", command_flood},     {"closer", command_closer},
 	{"vforker", command_vforker}, {"exhaust", command_exhaust}, {"connecter", command_connecter},

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 enum { TOLD = 200 }; /* stderr, where that is closed */
-enum { READY = 0, GO = 1, RESULT = 2, ERRORS = 3, FDS = 16, FAMILY = 6 };
+enum { ERRORS = 3, FDS = 16 };
 
 #define EACH_WAY for (enum way way = PLAIN; way < WAYS; way++)
 
@@ -56,39 +56,6 @@ static int command_await(const char *argument)
 	while (shared->words[GO] == 0)
 		usleep(500);
 	return atoi(argument);
-}
-
-static void *count_in_thread(void *counter)
-{
-	count_endlessly((int)(intptr_t)counter);
-}
-
-/* A child, one in a session of its own, an orphan in one, a thread, a vfork(2) child with a waiting parent. */
-static int command_family(const char *argument)
-{
-	pthread_t thread;
-
-	(void)argument;
-	if (fork() == 0)
-		count_endlessly(1);
-	if (fork() == 0) {
-		setsid();
-		count_endlessly(2);
-	}
-	if (fork() == 0) {
-		setsid();
-		if (fork() == 0) {
-			signal(SIGTERM, SIG_IGN);
-			signal(SIGHUP, SIG_IGN);
-			count_endlessly(3);
-		}
-		_exit(0);
-	}
-	if (fork() == 0 && vfork() == 0)
-		count_endlessly(4);
-	pthread_create(&thread, NULL, count_in_thread, (void *)5);
-	shared->words[READY] = 1;
-	count_endlessly(0);
 }
 
 static int command_connect(const char *argument)
@@ -255,7 +222,7 @@ static int command_deaf(const char *argument)
 static const struct box_command commands[] = {
 	{"end", command_end},       {"raise", command_raise},
 	{"hold", command_hold},     {"await", command_await},
-	{"family", command_family}, {"connect", command_connect},
+	{"family", box_family},     {"connect", command_connect},
 	{"send", command_send},     {"signals", command_signals},
 	{"clean", command_clean},   {"descriptors", command_descriptors},
 	{"write", command_write},   {"last", command_last},

@@ -2,6 +2,7 @@
 #include "tests/common/boxes.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -272,4 +273,36 @@ void count_endlessly(int counter)
 		shared->counters[counter]++;
 		nanosleep(&moment, NULL);
 	}
+}
+
+static void *count_in_thread(void *counter)
+{
+	count_endlessly((int)(intptr_t)counter);
+}
+
+int box_family(const char *argument)
+{
+	pthread_t thread;
+
+	(void)argument;
+	if (fork() == 0)
+		count_endlessly(1);
+	if (fork() == 0) {
+		setsid();
+		count_endlessly(2);
+	}
+	if (fork() == 0) {
+		setsid();
+		if (fork() == 0) {
+			signal(SIGTERM, SIG_IGN);
+			signal(SIGHUP, SIG_IGN);
+			count_endlessly(3);
+		}
+		_exit(0);
+	}
+	if (fork() == 0 && vfork() == 0)
+		count_endlessly(4);
+	pthread_create(&thread, NULL, count_in_thread, (void *)5);
+	shared->words[READY] = 1;
+	count_endlessly(0);
 }

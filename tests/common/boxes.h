@@ -13,6 +13,13 @@ enum way { PLAIN, GATE, WAYS };
 
 enum { BOX_SHARED = 9, COUNTERS = 512 };
 
+/* Words of the page. */
+enum {
+	READY = 0,  /* the command has come so far */
+	GO = 1,     /* the test's answer */
+	RESULT = 2, /* a word of its own */
+};
+
 struct shared {
 	_Atomic uint64_t counters[COUNTERS]; /* each is moved by one process or thread while it runs */
 	_Atomic int words[COUNTERS];         /* what commands tell */
@@ -66,5 +73,10 @@ void box_leftovers_kill(void);
 
 /* In a command: something that counts for ever. */
 void count_endlessly(int counter) __attribute__((noreturn));
+
+/* A command: whatever a tree may hold. A child, one in a session of its own, an orphan in one, a thread, a vfork(2) child
+ * with a waiting parent. FAMILY counters, and READY. */
+enum { FAMILY = 6 };
+int box_family(const char *argument);
 
 #endif
