@@ -322,6 +322,15 @@ tap_is "a sandbox in a sandbox, whose keeper cannot see its children" 125 $?
 timeout -k 1 20 "$SLUICE" run -s -r "$SLUICE" -r /proc -- "$SLUICE" run -s --timeout 10 -- true 2>err.txt
 tap_is "a sandbox in a sandbox, whose keeper can" 0 $?
 
+# Refused with all that is in its way, and no way round for what needs nothing.
+try run -s --no-supervisor -- true
+tap_is "no-supervisor: what needs nobody runs" 0 "$status"
+fails "no-supervisor: all conflicts in one message" 125 \
+	"incompatible with: max-memory, timeout, net-allow with addresses, port-remap, net-allow-unix with paths" run -s \
+	--no-supervisor --timeout 3 -m 1G --net-allow tcp://192.0.2.1:80 --port-remap --net-allow-unix /run -- true
+try run -s --timeout 3 -m 1G --net-allow tcp://192.0.2.1:80 --port-remap --net-allow-unix /run -- true
+tap_is "... which run without it" 0 "$status"
+
 # Print, parse, print: the address table is a list of rules.
 table_of() {
 	"$SLUICE" explain "$@" | sed -e '1,/^address table/d' -e '/^$/,$d'

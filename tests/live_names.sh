@@ -103,9 +103,9 @@ tap_is "but does without names" "yes" \
 	"$(run_nameless --net-allow "127.0.0.1:$web" -- sh -c 'cat /etc/hosts >/dev/null 2>&1 && echo yes || echo no')"
 
 # The program asks, the server's answers change, the program asks again.
-ask_twice() { # RULE NAME HOSTS-LINES NEW-ADDRESS
+ask_twice() { # RULE NAME HOSTS-LINES NEW-ADDRESS [OPTION]
 	local first second
-	coproc program { timeout 60 "$SLUICE" run --fs-system --net-dns "127.0.0.1:$dns" --net-allow "$1" -- \
+	coproc program { timeout 60 "$SLUICE" run --fs-system --net-dns "127.0.0.1:$dns" --net-allow "$1" "${@:5}" -- \
 		"$python" -uc "$addresses
 input()
 import os; os.execv(sys.executable, [sys.executable, '-c', '''$addresses'''] + sys.argv[1:])" "$2" 2>&1; }
@@ -121,6 +121,9 @@ import os; os.execv(sys.executable, [sys.executable, '-c', '''$addresses'''] + s
 hosts '192.0.2.1 pinned.test\n' pinned.test 192.0.2.1
 tap_is "a pinned name keeps its address when the server's answer changes" "pinned.test 192.0.2.1, pinned.test 192.0.2.1" \
 	"$(ask_twice pinned.test pinned.test '127.0.0.1 pinned.test\n' 127.0.0.1)"
+hosts '192.0.2.1 pinned.test\n' pinned.test 192.0.2.1
+tap_is "with net-refresh it follows it" "pinned.test 192.0.2.1, pinned.test 192.0.2.2" \
+	"$(ask_twice pinned.test pinned.test '192.0.2.2 pinned.test\n' 192.0.2.2 --net-refresh)"
 hosts '192.0.2.1 one.open.test\n' one.open.test 192.0.2.1
 tap_is "an open name follows it" "one.open.test 192.0.2.1, one.open.test 192.0.2.2" \
 	"$(ask_twice '*.open.test' one.open.test '192.0.2.2 one.open.test\n' 192.0.2.2)"
