@@ -190,6 +190,8 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 	prctl(PR_SET_NAME, "sluice-gate", 0, 0, 0);
 	ends_close(&ends);
 	fd_close(&standin->prepared->registry.dir);
+	/* The command's; a child that binds has another number of it. */
+	fd_close(&standin->prepared->ruleset);
 	standin_serve(standin, &session, &ends);
 	session_wait(&session);
 	session_tell(&session, standin->prepared->status);
