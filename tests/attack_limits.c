@@ -677,6 +677,106 @@ static void threads_are_not_processes_and_the_answer_is_eagain(void **state)
 	sl_policy_free(policy);
 }
 
+/* ---- the keeper, which looks after the limits, is its command's parent ---- */
+
+static int ask_vmsplice(pid_t pid)
+{
+	struct iovec byte = {"x", 1};
+	int ends[2];
+
+	(void)pid;
+	return pipe(ends) == 0 && vmsplice(ends[1], &byte, 1, 0) == 1 ? 0 : errno;
+}
+
+static int ask_priority(pid_t pid)
+{
+	return setpriority(PRIO_PROCESS, (id_t)pid, getpriority(PRIO_PROCESS, (id_t)pid)) == 0 ? 0 : errno;
+}
+
+static int ask_affinity(pid_t pid)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(pid, sizeof(set), &set) < 0)
+		return 200;
+	return sched_setaffinity(pid, sizeof(set), &set) == 0 ? 0 : errno;
+}
+
+static int ask_scheduler(pid_t pid)
+{
+	struct sched_param none = {0};
+
+	return sched_setscheduler(pid, SCHED_OTHER, &none) == 0 ? 0 : errno;
+}
+
+static const struct {
+	const char *name;
+	int (*ask)(pid_t pid);
+	bool of_itself; /* refused there too */
+} asks[] = {
+	{"vmsplice", ask_vmsplice, true},
+	{"priority", ask_priority, false},
+	{"affinity", ask_affinity, false},
+	{"scheduler", ask_scheduler, false},
+};
+
+static int ask_main(const char *name, const char *whom)
+{
+	pid_t pid = strcmp(whom, "parent") == 0 ? getppid() : getpid();
+
+	for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++)
+		if (strcmp(asks[i].name, name) == 0)
+			return asks[i].ask(pid);
+	return 201;
+}
+
+static int asked_bare(const char *name, const char *whom)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		execl(self, self, "ask", name, whom, NULL);
+		_exit(202);
+	}
+	waitpid(child, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static int asked_under(const char *const keys[], const char *name, const char *whom)
+{
+	const char *argv[] = {self, "ask", name, whom, NULL};
+	sl_policy *policy = policy_of(keys);
+	sl_result result = {0};
+
+	assert_int_equal(sl_run(policy, argv, &result, NULL), 0);
+	sl_result_clear(&result);
+	sl_policy_free(policy);
+	return result.status.code;
+}
+
+/* Both ways: with a keeper alone, and with a supervisor above it. */
+static void nobody_starves_the_keeper_or_hides_pages_in_a_pipe(void **state)
+{
+	const char *const *limited[] = {
+		POLICY("fs-system", "", "fs-read", self, "max-memory", "1G"),
+		POLICY("fs-system", "", "fs-read", self, "max-memory", "1G", "max-processes", "9")};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
+		const char *name = asks[i].name;
+
+		assert_int_equal(asked_bare(name, "parent"), 0);
+		for (size_t way = 0; way < 2; way++) {
+			assert_int_equal(asked_under(limited[way], name, "parent"), EPERM);
+			assert_int_equal(asked_under(limited[way], name, "itself"),
+			                 asks[i].of_itself ? EPERM : 0);
+		}
+	}
+	assert_int_equal(asked_under(POLICY("fs-system", "", "fs-read", self), "vmsplice", "itself"), 0);
+	assert_int_equal(asked_under(POLICY("fs-system", "", "fs-read", self), "priority", "parent"), EPERM);
+}
+
 static int shm_setup(void **state)
 {
 	(void)state;
@@ -697,6 +797,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(memory_is_limited_by_every_route),
 		cmocka_unit_test(there_are_never_more_processes_than_max_processes),
 		cmocka_unit_test(threads_are_not_processes_and_the_answer_is_eagain),
+		cmocka_unit_test(nobody_starves_the_keeper_or_hides_pages_in_a_pipe),
 	};
 
 	if (argc > 3 && strcmp(argv[1], "memory") == 0) {
@@ -708,6 +809,8 @@ int main(int argc, char *argv[])
 		snprintf(self, sizeof(self), "%s", argv[0]);
 		return forks_main(argv[2]);
 	}
+	if (argc > 3 && strcmp(argv[1], "ask") == 0)
+		return ask_main(argv[2], argv[3]);
 	if (argc > 1 && strcmp(argv[1], "limited") == 0)
 		return limited_main();
 	if (argc > 1 && strcmp(argv[1], "sleep") == 0)
