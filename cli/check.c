@@ -34,6 +34,12 @@ KERNEL_HAS(io_uring, kernel->io_uring)
 KERNEL_HAS(ptrace, kernel->yama <= 1 || (kernel->yama == 2 && kernel->ptrace_capable))
 KERNEL_HAS(fresh, !kernel->under_filter)
 
+static bool has_cgroup(const struct kernel *kernel)
+{
+	(void)kernel;
+	return cgroup_is_delegated();
+}
+
 static const struct feature features[] = {
 	{"landlock", has_landlock, true, "fs-read, fs-write and all else about files (ABI 3, 6.2)"},
 	{"landlock-abi-4", has_landlock_ports, false,
@@ -52,6 +58,8 @@ static const struct feature features[] = {
 	{"io-uring", has_io_uring, false, "a supervisor: slow connects cost the supervisor nothing"},
 	{"ptrace-access", has_ptrace, true,
          "a supervisor: kernel.yama.ptrace_scope of 0, or 1 for sluice run"},
+	{"cgroup", has_cgroup, false,
+         "max-memory and cpu held by the kernel (a delegated group); by a keeper without"},
 	{"not-confined-yet", has_fresh, false, "net-allow with addresses inside another sandbox"},
 };
 

@@ -17,7 +17,10 @@ void kernel_probe_gate(struct kernel *kernel);
 int preflight_descriptor(int fd, sl_error *error);
 
 /* Is there anything of this process that would pass the walls around a fork of it that executes nothing? As below. */
-int preflight_fork(const struct plan *plan, const struct kernel *kernel, sl_error *error);
+int preflight_fork(sl_error *error);
+
+/* Could a supervisor of the plan's see into this process, and into its forks until they execute something? -EPERM. */
+int preflight_dumpable(const struct plan *plan, const struct kernel *kernel, sl_error *error);
 
 /* Is there anything in this process that would void the walls? *threads says how many
  * there are. -EPERM names what is in the way; -errno when /proc cannot be read: not looking is not passing.

@@ -189,14 +189,14 @@ static int descriptors_check(const struct plan *plan, sl_error *error)
 	return 0;
 }
 
-static int dumpable_check(const struct plan *plan, const struct kernel *kernel, sl_error *error)
+int preflight_dumpable(const struct plan *plan, const struct kernel *kernel, sl_error *error)
 {
 	if (!plan->supervised || kernel->ptrace_capable || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1)
 		return 0;
 	return error_set(
 		error, -EPERM,
-		"pre-flight: PR_SET_DUMPABLE is off, so the supervisor could not reach this process's "
-		"sockets");
+		"pre-flight: this process is not dumpable, as after a change of its user, so the supervisor "
+		"could not reach its sockets: prctl(PR_SET_DUMPABLE, 1)");
 }
 
 /* Below a filter of ours nothing that is looked for here can have come into being: it was looked for in front of
@@ -223,19 +223,18 @@ int preflight_check(const struct plan *plan, const struct kernel *kernel, unsign
 	    (r = tracer_check(error)) < 0 || (r = ring_maps_check(error)) < 0 ||
 	    (r = descriptors_check(plan, error)) < 0)
 		return r;
-	return dumpable_check(plan, kernel, error);
+	return preflight_dumpable(plan, kernel, error);
 }
 
 /* A mapped ring is shared memory: what a fork writes there the app's kernel threads carry out, or its next call does. The
  * descriptors themselves are closed in the fork; one that is there tells of a ring whose memory is the app's own. */
-int preflight_fork(const struct plan *plan, const struct kernel *kernel, sl_error *error)
+int preflight_fork(sl_error *error)
 {
 	struct plan any = {.strict_fds = false};
 	unsigned threads;
 	int r;
 
-	if ((r = threads_count(&threads, error)) < 0 || (r = ring_maps_check(error)) < 0 ||
-	    (r = descriptors_check(&any, error)) < 0)
+	if ((r = threads_count(&threads, error)) < 0 || (r = ring_maps_check(error)) < 0)
 		return r;
-	return dumpable_check(plan, kernel, error);
+	return descriptors_check(&any, error);
 }

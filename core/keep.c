@@ -9,8 +9,8 @@
 #include "core/parse.h"
 
 static const enum option_id kept_options[] = {
-	OPTION_MAX_MEMORY,      OPTION_MAX_PROCESSES, OPTION_CPU,       OPTION_TIMEOUT,
-	OPTION_DIE_WITH_PARENT, OPTION_NAME,          OPTION_STATUS_FD,
+	OPTION_MAX_MEMORY, OPTION_MAX_PROCESSES,   OPTION_CPU,  OPTION_CGROUP,
+	OPTION_TIMEOUT,    OPTION_DIE_WITH_PARENT, OPTION_NAME, OPTION_STATUS_FD,
 };
 
 /* All that are set and not `but`. */
@@ -81,7 +81,7 @@ static int status_plan(struct plan *plan, const sl_policy *policy, sl_error *err
 	return 0;
 }
 
-int keep_plan(struct plan *plan, const sl_policy *policy, sl_error *error)
+int keep_plan(struct plan *plan, const sl_policy *policy, const struct kernel *kernel, sl_error *error)
 {
 	int r;
 
@@ -91,30 +91,48 @@ int keep_plan(struct plan *plan, const sl_policy *policy, sl_error *error)
 		if (policy_has(policy, kept_options[i]) && plan->mode != PLAN_IN_PLACE)
 			plan->kept = option_rows[kept_options[i]].key;
 	limits_fill(plan, policy);
+	if (plan->mode != PLAN_IN_PLACE) {
+		plan->cgroup = kernel->cgroup;
+		plan->cgroup_why = kernel->cgroup_why;
+	}
 	plan->die_with_parent = policy_has(policy, OPTION_DIE_WITH_PARENT);
 	if (policy_has(policy, OPTION_TIMEOUT))
 		duration_parse(policy_scalar(policy, OPTION_TIMEOUT), &plan->timeout_ms);
 	return status_plan(plan, policy, error);
 }
 
+static void cgroup_print(const struct plan *plan, FILE *out)
+{
+	if (plan->cgroup != 0)
+		fputs("control group: one for the command; it is frozen and killed as a whole\n", out);
+	if (plan->cgroup_why == NULL || *plan->cgroup_why == '\0')
+		return;
+	fprintf(out, "%s: ", plan->cgroup == 0 ? "no control group" : "not all limits by the control group");
+	path_print(plan->cgroup_why, out);
+	fputc('\n', out);
+}
+
 /* Which mechanism, and what the program sees of it. */
 static void limits_print(const struct plan *plan, FILE *out)
 {
 	if (plan->max_memory > 0)
-		fprintf(out,
-		        "max-memory: all processes together, %llu bytes; the keeper looks at what they use, and kills "
-		        "the tree above that\n",
-		        (unsigned long long)plan->max_memory);
+		fprintf(out, "max-memory: all processes together, %llu bytes; %s\n",
+		        (unsigned long long)plan->max_memory,
+		        plan_looks_at_memory(plan)
+		                ? "the keeper looks at what they use, and kills the tree above that"
+		                : "a control group, and the kernel's memory for them counts too: it drops "
+		                  "what files it can read again, and kills the tree above that");
 	if (plan->max_processes > 0)
 		fprintf(out,
 		        "max-processes: %u at once, the command included; the supervisor is asked before each fork, "
 		        "and answers EAGAIN\n",
 		        plan->max_processes);
 	if (plan->cpu_percent > 0)
-		fprintf(out,
-		        "cpu: all processes together, %u %% of one CPU; the keeper stops the tree (SIGSTOP) when it "
-		        "has had that, and continues it\n",
-		        plan->cpu_percent);
+		fprintf(out, "cpu: all processes together, %u %% of one CPU; %s\n", plan->cpu_percent,
+		        plan_looks_at_cpu(plan) ? "the keeper stops the tree (SIGSTOP) when it has had that, "
+		                                  "and continues it"
+		                                : "a control group lets it wait when it has had that");
+	cgroup_print(plan, out);
 }
 
 void keep_print(const struct plan *plan, FILE *out)

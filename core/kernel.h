@@ -67,21 +67,26 @@ enum { SL_QUERY_OPERATION = 0x534c5543 };
  * supervisor writes up to `args[2]` struct sl_port_mapping to `args[1]` and returns how many there are. */
 enum { SL_PORTS_DESCRIPTOR = -0x534c5054 };
 
+/* What a control group for the command can do, cgroup version 2: hold it together, and hold a limit. */
+enum cgroup_use { CGROUP_TREE = 1 << 0, CGROUP_MEMORY = 1 << 1, CGROUP_CPU = 1 << 2 };
+
 /* What this kernel gives this process; filled by kernel_probe() in confine/, from `notify` on only where a
  * supervisor is wanted. */
 struct kernel {
-	int landlock_abi;      /* 0: none */
-	bool notify;           /* SECCOMP_RET_USER_NOTIF and its listener */
-	bool foreign_listener; /* another supervisor has this process: a second listener is EBUSY */
-	bool wait_killable;    /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 5.19 */
-	bool sync_wake_up;     /* by release number: 6.6; the flag can only be set on a live listener */
-	bool pidfd_getfd;      /* 5.6 */
-	bool pidfd_thread;     /* 6.9 */
-	bool io_uring;         /* a ring can be made: not switched off by sysctl or an outer filter */
-	bool under_filter;     /* a filter of ours is above this process */
-	bool under_gate;       /* ... and a supervisor answers its connects */
-	int yama;              /* kernel.yama.ptrace_scope, 0 without Yama */
-	bool ptrace_capable;   /* CAP_SYS_PTRACE in effect */
+	int landlock_abi;       /* 0: none */
+	bool notify;            /* SECCOMP_RET_USER_NOTIF and its listener */
+	bool foreign_listener;  /* another supervisor has this process: a second listener is EBUSY */
+	bool wait_killable;     /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 5.19 */
+	bool sync_wake_up;      /* by release number: 6.6; the flag can only be set on a live listener */
+	bool pidfd_getfd;       /* 5.6 */
+	bool pidfd_thread;      /* 6.9 */
+	bool io_uring;          /* a ring can be made: not switched off by sysctl or an outer filter */
+	bool under_filter;      /* a filter of ours is above this process */
+	bool under_gate;        /* ... and a supervisor answers its connects */
+	int yama;               /* kernel.yama.ptrace_scope, 0 without Yama */
+	bool ptrace_capable;    /* CAP_SYS_PTRACE in effect */
+	unsigned cgroup;        /* enum cgroup_use: of the group that was made; 0: there is none */
+	const char *cgroup_why; /* ... not all that was wanted; NULL or "" */
 };
 
 #define SL_ABI_MIN    3 /* linking, renaming and truncating: Linux 6.2. Files cannot be had without */

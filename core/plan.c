@@ -401,12 +401,14 @@ static unsigned conditions_of(const struct plan *plan, const sl_policy *policy, 
 	all |= net->out->extent[NET_TCP] != NET_ALL ? WHEN_TCP_PARTS : 0;
 	all |= sends_are_judged(net) ? WHEN_SENDS_ASKED : 0;
 	all |= plan->supervised || plan->kept != NULL || plan->mode == PLAN_SPAWN ? WHEN_SUPERVISED : 0;
-	all |= (plan->supervised || plan->max_memory > 0) && !kernel->ptrace_capable ? WHEN_HIDING_HURTS : 0;
+	all |= (plan->supervised || plan_looks_at_memory(plan)) && !kernel->ptrace_capable ? WHEN_HIDING_HURTS
+	                                                                                   : 0;
 	all |= plan->supervised && !kernel->pidfd_thread ? WHEN_THREADS_BLUR : 0;
 	all |= plan->supervised || kernel->under_gate ? WHEN_UNDER_GATE : 0;
 	all |= plan->limit_file_size ? WHEN_FILE_LIMIT : 0;
 	all |= plan->max_processes > 0 ? WHEN_PROCESS_LIMIT : 0;
-	all |= plan->max_memory > 0 ? WHEN_MEMORY_LIMIT : 0;
+	all |= plan_looks_at_memory(plan) ? WHEN_MEMORY_LOOKS : 0;
+	all |= plan->cgroup & CGROUP_TREE ? WHEN_CGROUP : 0;
 	all |= net->port_remap ? WHEN_PORT_REMAP : 0;
 	all |= net->out->names ? WHEN_NAMES : 0;
 	all |= plan->child.no_huge_pages ? WHEN_NO_HUGE_PAGES : 0;
@@ -561,7 +563,7 @@ static int plan_syscalls(struct plan *plan, const sl_policy *policy, sl_error *e
 
 	for (size_t i = 0; r == 0 && i < groups->count; i++)
 		r = comma_each(groups->items[i], group_open, plan);
-	most += plan->max_memory > 0;
+	most += plan_looks_at_memory(plan);
 	if (r < 0 || most == 0)
 		return r;
 	/* Each is an instruction, and BPF jumps over 255 of them at the most. */
@@ -572,7 +574,7 @@ static int plan_syscalls(struct plan *plan, const sl_policy *policy, sl_error *e
 	for (size_t i = 0; r == 0 && i < denied->count; i++)
 		r = comma_each(denied->items[i], syscall_deny, &context);
 	/* A few bytes in a pipe keep a huge page, and nobody can count that. */
-	if (r == 0 && plan->max_memory > 0)
+	if (r == 0 && plan_looks_at_memory(plan))
 		plan->denied[plan->denied_count++] = SYS_vmsplice;
 	return r;
 }
@@ -678,7 +680,7 @@ static int plan_fill(struct plan *plan, const sl_policy *policy, const struct pl
 	int r;
 
 	plan_limits(plan, policy);
-	if ((r = keep_plan(plan, policy, error)) < 0 ||
+	if ((r = keep_plan(plan, policy, kernel, error)) < 0 ||
 	    (r = child_setup_read(&plan->child, policy, error)) < 0)
 		return r;
 	plan_views(plan, policy);

@@ -62,7 +62,8 @@ enum plan_condition {
 	WHEN_NO_HUGE_PAGES = 1 << 19,
 	WHEN_NO_RANDOMIZE = 1 << 20,
 	WHEN_PROCESS_LIMIT = 1 << 21,
-	WHEN_MEMORY_LIMIT = 1 << 22, /* the keeper looks at what the tree uses */
+	WHEN_MEMORY_LOOKS = 1 << 22, /* the keeper looks at what the tree uses */
+	WHEN_CGROUP = 1 << 23,       /* the command is in a control group of its own */
 };
 
 /* Files that show something else are looked for. */
@@ -110,6 +111,8 @@ struct plan {
 	uint64_t max_memory;    /* bytes, of the whole tree; 0: no limit */
 	unsigned max_processes; /* likewise */
 	unsigned cpu_percent;   /* of one CPU, likewise */
+	unsigned cgroup;        /* enum cgroup_use: what a control group does, and the keeper need not */
+	const char *cgroup_why; /* ... not all of it: borrowed from struct kernel */
 	unsigned conditions;    /* enum plan_condition */
 
 	bool unix_continue; /* a connect of a unix socket gains nothing by being made into another: dispatch.c */
@@ -138,6 +141,16 @@ struct plan {
 	int *keep_fds; /* malloc'd, sorted, unique */
 	size_t keep_count;
 };
+
+/* Does the keeper hold the limit itself? */
+static inline bool plan_looks_at_memory(const struct plan *plan)
+{
+	return plan->max_memory > 0 && !(plan->cgroup & CGROUP_MEMORY);
+}
+static inline bool plan_looks_at_cpu(const struct plan *plan)
+{
+	return plan->cpu_percent > 0 && !(plan->cgroup & CGROUP_CPU);
+}
 
 /* What must be parsed by netpolicy/ before there can be a plan. Borrowed for the call, then copied. */
 struct plan_net {

@@ -295,8 +295,8 @@ void guard_rest(void); /* no tick from here on, until one of these is called aga
 struct filter_program;
 int guard_assemble(struct filter_program *program, unsigned conditions); /* the plan's */
 enum {
-	GUARD_KEEP_MAX = 74,   /* of prepare_fds() */
-	GUARD_CLOSE_MAX = 160, /* and of what a command is given */
+	GUARD_KEEP_MAX = 79,   /* of prepare_fds() */
+	GUARD_CLOSE_MAX = 165, /* and of what a command is given */
 };
 void guard_forget_signals(void); /* the program's handlers: they are not to run in here */
 int guard_detach(const int *keep, size_t count);

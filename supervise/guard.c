@@ -40,6 +40,9 @@ static const struct arg_rule fcntl_rules[] = {{{{1, ARG_EQ, UINT32_MAX, F_GETFL}
 /* A child that binds: bind_child.c. No exit signal, no new namespace, and memory of its own. */
 static const struct arg_rule clone_rules[] = {
 	{{{0, ARG_EQ, UINT32_MAX, CLONE_PIDFD | CLONE_FILES}}, 1, ALLOWED, "a copy of the supervisor"}};
+/* A group of the kernel's is removed by who is there last. */
+static const struct arg_rule unlinkat_rules[] = {
+	{{{2, ARG_EQ, UINT32_MAX, AT_REMOVEDIR}}, 1, ALLOWED, "an empty directory"}};
 static const struct arg_rule prctl_rules[] = {
 	{{{0, ARG_EQ, UINT32_MAX, PR_CAP_AMBIENT}, {1, ARG_EQ, UINT32_MAX, PR_CAP_AMBIENT_CLEAR_ALL}},
          2,
@@ -140,15 +143,16 @@ static const struct filter_allow rows[] = {
 	{SYS_rt_sigaction, NULL, 0},
 	{SYS_rt_sigprocmask, NULL, 0},
 	/* Following a path: what an O_PATH descriptor is, and what a symbolic link says. They read, and change nothing. */
-	{SYS_statx, NULL, 0, WHEN_UNIX | WHEN_VIEWS | WHEN_MEMORY_LIMIT},
-	{SYS_readlinkat, NULL, 0, WHEN_UNIX | WHEN_VIEWS | WHEN_MEMORY_LIMIT},
-	{SYS_fstatfs, NULL, 0, WHEN_UNIX | WHEN_VIEWS | WHEN_MEMORY_LIMIT},
+	{SYS_statx, NULL, 0, WHEN_UNIX | WHEN_VIEWS | WHEN_MEMORY_LOOKS},
+	{SYS_readlinkat, NULL, 0, WHEN_UNIX | WHEN_VIEWS | WHEN_MEMORY_LOOKS},
+	{SYS_fstatfs, NULL, 0, WHEN_UNIX | WHEN_VIEWS | WHEN_MEMORY_LOOKS},
 	{SYS_faccessat2, NULL, 0, WHEN_VIEWS},
+	{SYS_unlinkat, unlinkat_rules, 1, WHEN_CGROUP},
 	/* The target's mask; and /proc/stat as it is now, in a file of its own. */
 	{SYS_sched_getaffinity, NULL, 0, WHEN_NUM_CPUS},
 	{SYS_memfd_create, NULL, 0, WHEN_NUM_CPUS},
 	/* Have two processes the same memory, two threads the same descriptors? */
-	{SYS_kcmp, NULL, 0, WHEN_MEMORY_LIMIT},
+	{SYS_kcmp, NULL, 0, WHEN_MEMORY_LOOKS},
 	/* The child that binds: it becomes like the target. Of these only the first could be used to gain something, and
 	 * it gains a copy behind the same filter. */
 	{SYS_clone, clone_rules, 1, WHEN_UNIX},

@@ -24,7 +24,7 @@
 #include "supervise/supervise.h"
 #include "supervise/tree.h"
 
-enum { HOLD_MS = 10000, THROTTLE_RETRY_MS = 5 };
+enum { HOLD_MS = 10000, THROTTLE_RETRY_MS = 5, FREEZE_ROUNDS = 5000, FREEZE_LOOK = 50 };
 
 /* Between the keeper and the command it forks. */
 struct pipes {
@@ -116,6 +116,9 @@ static __attribute__((noreturn)) void child_main(const struct keeper_job *job, c
 	int r;
 
 	prctl(PR_SET_NAME, pipes->comm, 0, 0, 0);
+	/* Before the command's descriptors take the numbers of ours. */
+	if ((r = cgroup_enter(&job->prepared->cgroup)) < 0)
+		child_fail(pipes, r, "cgroup");
 	close(job->reports);
 	close(pipes->failures_out);
 	close(pipes->go_in);
@@ -140,6 +143,8 @@ struct keeper {
 	int reports, owner, app, signals, failures, go, proc;
 	int entry; /* of the registry, locked; or -1 */
 	struct tree tree;
+	const struct cgroup *cgroup;
+	unsigned uses;       /* enum cgroup_use */
 	bool paused, frozen; /* by order */
 	struct memory memory;
 	int64_t memory_at; /* when to look; CLOCK_MONOTONIC, us. 0: never */
@@ -312,14 +317,42 @@ static void limits_look(struct keeper *keeper)
 		throttle_look(keeper);
 }
 
+/* A control group stops forks that come faster than their names, and nothing that was promised to somebody in it wakes it.
+ * To the kernel a call that no signal ends is not frozen, such as one that waits for its supervisor; but whoever is in one
+ * traps when it is over, before he does anything. So it is enough that nobody runs. */
+static int group_hold(struct keeper *keeper)
+{
+	int r = cgroup_freeze(keeper->cgroup);
+
+	for (int i = 0; r == 0 && i < FREEZE_ROUNDS; i++) {
+		if (cgroup_is_frozen(keeper->cgroup) ||
+		    (i % FREEZE_LOOK == FREEZE_LOOK - 1 && !tree_runs(&keeper->tree)))
+			return 0;
+		poll(NULL, 0, 1);
+	}
+	return r < 0 ? r : -EAGAIN;
+}
+
+static int tree_hold(struct keeper *keeper)
+{
+	return keeper->uses & CGROUP_TREE ? group_hold(keeper) : tree_stop(&keeper->tree);
+}
+
+static void tree_let_go(struct keeper *keeper)
+{
+	if (keeper->uses & CGROUP_TREE)
+		cgroup_thaw(keeper->cgroup);
+	else
+		tree_continue(&keeper->tree);
+	throttle_start(keeper);
+}
+
 static int tree_pause(struct keeper *keeper)
 {
-	int r = tree_stop(&keeper->tree);
+	int r = tree_hold(keeper);
 
-	if (r < 0) {
-		tree_continue(&keeper->tree);
-		throttle_start(keeper);
-	}
+	if (r < 0)
+		tree_let_go(keeper);
 	keeper->paused = r == 0;
 	return r;
 }
@@ -328,9 +361,8 @@ static int tree_resume(struct keeper *keeper)
 {
 	if (keeper->frozen)
 		report_supervisor(keeper, KEEPER_GOES_ON, 0);
-	tree_continue(&keeper->tree);
+	tree_let_go(keeper);
 	keeper->paused = keeper->frozen = false;
-	throttle_start(keeper);
 	return 0;
 }
 
@@ -503,12 +535,12 @@ static int limits_open(struct keeper *keeper, const struct plan *plan)
 	unsigned cpus;
 	int r = tree_open(&keeper->tree, keeper->proc, keeper->command);
 
-	if (r == 0 && plan->max_memory > 0) {
+	if (r == 0 && plan_looks_at_memory(plan)) {
 		r = memory_open(&keeper->memory, &keeper->tree, plan);
 		keeper->memory_at = clock_us();
 	}
 	cpus = cpus_usable();
-	if (plan->cpu_percent > 0 && plan->cpu_percent < 100 * cpus)
+	if (plan_looks_at_cpu(plan) && plan->cpu_percent < 100 * cpus)
 		throttle_begin(&keeper->throttle, plan->cpu_percent, cpus, clock_us());
 	return r;
 }
@@ -518,9 +550,11 @@ static int keeper_close(struct keeper *keeper)
 {
 	int all[] = {keeper->reports, keeper->owner, keeper->app,  keeper->failures,
 	             keeper->go,      keeper->proc,  keeper->entry};
-	int keep[sizeof(all) / sizeof(all[0]) + TMPFS_MAX];
+	int keep[sizeof(all) / sizeof(all[0]) + TMPFS_MAX + CGROUP_FDS];
 	cleanup_fd int null = guard_null();
 	size_t count = memory_fds(&keeper->memory, keep);
+
+	count += cgroup_fds(keeper->cgroup, keep + count);
 
 	if (null < 0 || guard_stdio(null) < 0 || chdir("/") < 0)
 		return -EIO;
@@ -584,6 +618,7 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 {
 	struct keeper_report message = {.event = KEEPER_ENDED};
 
+	cgroup_kill(keeper->cgroup);
 	if (!keeper->ended)
 		kill(keeper->command, SIGKILL);
 	while (!keeper->ended && waitpid(keeper->command, &keeper->status, 0) != keeper->command)
@@ -593,6 +628,9 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 		failure_take(keeper);
 	if (!tree_kill(keeper->proc))
 		message.event = KEEPER_BEATEN;
+	if (keeper->reason == REASON_NONE && cgroup_was_out_of_memory(keeper->cgroup))
+		keeper->reason = REASON_MEMORY;
+	cgroup_remove(keeper->cgroup);
 	message.value = keeper->status;
 	message.reason = (int32_t)keeper->reason;
 	report_both(keeper, &message);
@@ -604,6 +642,7 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 
 static __attribute__((noreturn)) void keeper_fail(const struct keeper *keeper, int code, const char *step)
 {
+	cgroup_remove(keeper->cgroup);
 	report_failed(keeper, code, step);
 	_exit(1);
 }
@@ -652,6 +691,8 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	                        .app = job->app,
 	                        .proc = -1,
 	                        .entry = -1,
+	                        .cgroup = &job->prepared->cgroup,
+	                        .uses = job->prepared->plan.cgroup,
 	                        .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;

@@ -53,7 +53,7 @@ static int descriptors_close(const struct prepared *prepared)
 {
 	const struct plan *plan = &prepared->plan;
 	const int ours[] = {prepared->rules.port_map, prepared->status};
-	cleanup_free int *keep = calloc(plan->keep_count + 2, sizeof(*keep));
+	cleanup_free int *keep = calloc(plan->keep_count + 2 + CGROUP_FDS, sizeof(*keep));
 	size_t count = plan->keep_count;
 
 	if (keep == NULL)
@@ -62,6 +62,7 @@ static int descriptors_close(const struct prepared *prepared)
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (ours[i] >= 0)
 			keep[count++] = ours[i];
+	count += cgroup_fds(&prepared->cgroup, keep + count);
 	qsort(keep, count, sizeof(*keep), fd_compare);
 	return fd_close_except(keep, count);
 }
@@ -267,6 +268,7 @@ static int launch_kept(struct prepared *prepared, const struct command *command,
 		fd_close(&prepared->ruleset);
 	kept_close(&prepared->plan);
 	registry_clear(&prepared->registry);
+	cgroup_let_go(&prepared->cgroup);
 	return launch_serve(&launch, prepared, command, &ends, error);
 }
 

@@ -186,17 +186,38 @@ static int gate_prepare(struct prepared *prepared, sl_error *error)
 	return prepare_guard(prepared, error);
 }
 
-static const struct prepared nothing = {
-	.ruleset = -1, .status = -1, .registry.dir = -1, .rules.port_map = -1};
+/* What a limit is held by belongs to the plan, so the group is made before there is one. */
+static int cgroup_prepare(struct prepared *prepared, const sl_policy *policy, enum plan_mode mode,
+                          sl_error *error)
+{
+	struct cgroup *cgroup = &prepared->cgroup;
+	int r = mode == PLAN_IN_PLACE ? 0 : cgroup_make(cgroup, policy, error);
+
+	prepared->kernel.cgroup = cgroup->made ? CGROUP_TREE | cgroup->limits : 0;
+	prepared->kernel.cgroup_why = cgroup->why;
+	return r;
+}
+
+static void prepare_nothing(struct prepared *prepared)
+{
+	*prepared = (struct prepared){
+		.ruleset = -1,
+		.status = -1,
+		.registry.dir = -1,
+		.rules.port_map = -1,
+	};
+	prepared->cgroup = cgroup_none;
+}
 
 int prepare_plan(struct prepared *prepared, const sl_policy *policy, enum plan_mode mode, sl_error *error)
 {
 	int r;
 
-	*prepared = nothing;
+	prepare_nothing(prepared);
 	atomic_store(&((sl_policy *)policy)->frozen, true);
 	kernel_probe(&prepared->kernel);
-	if ((r = plan_from_policy(prepared, policy, mode, error)) < 0 ||
+	if ((r = cgroup_prepare(prepared, policy, mode, error)) < 0 ||
+	    (r = plan_from_policy(prepared, policy, mode, error)) < 0 ||
 	    (prepared->plan.supervised && (r = gate_prepare(prepared, error)) < 0))
 		prepare_clear(prepared);
 	return r;
@@ -222,8 +243,10 @@ int prepare_map(struct prepared *prepared, sl_error *error)
 
 	if (r < 0)
 		return r;
-	return descriptor_take(option_rows[OPTION_STATUS_FD].key, prepared->plan.status_fd, &prepared->status,
-	                       error);
+	if ((r = descriptor_take(option_rows[OPTION_STATUS_FD].key, prepared->plan.status_fd,
+	                         &prepared->status, error)) < 0)
+		return r;
+	return cgroup_open(&prepared->cgroup, prepared->plan.max_memory, prepared->plan.cpu_percent, error);
 }
 
 int prepare_objects(struct prepared *prepared, const sl_policy *policy, sl_error *error)
@@ -265,6 +288,7 @@ size_t prepare_fds(const struct prepared *prepared, int *fds)
 		fds[count++] = prepared->status;
 	if (prepared->registry.dir >= 0)
 		fds[count++] = prepared->registry.dir;
+	count += cgroup_fds(&prepared->cgroup, fds + count);
 	if (prepared->rules.ruleset < 0)
 		return count;
 	fds[count++] = prepared->rules.ruleset;
@@ -283,5 +307,6 @@ void prepare_clear(struct prepared *prepared)
 	net_binds_clear(&prepared->binds);
 	net_table_free(prepared->table);
 	unix_grants_free(prepared->unix_grants);
-	*prepared = nothing;
+	cgroup_clear(&prepared->cgroup);
+	prepare_nothing(prepared);
 }

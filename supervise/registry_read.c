@@ -21,6 +21,7 @@
 
 #include "core/error.h"
 #include "core/fd.h"
+#include "supervise/cgroup.h"
 #include "supervise/keeper.h"
 #include "supervise/registry.h"
 #include "supervise/supervise.h"
@@ -277,7 +278,8 @@ int running_look(const struct running *running, struct running_facts *facts)
 		facts->supervisor = keeper.parent;
 	if (running->command > 0 && process_read(running->command, &command) == 0 &&
 	    command.parent == running->keeper) {
-		facts->paused = command.state == 'T' || command.state == 't';
+		facts->paused =
+			command.state == 'T' || command.state == 't' || cgroup_of_is_frozen(running->command);
 		facts->seconds = seconds_since(command.start);
 		snprintf(facts->program, sizeof(facts->program), "%s", command.comm);
 	}

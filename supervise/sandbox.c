@@ -348,6 +348,7 @@ static int sandbox_launch(sl_sandbox *sandbox, struct standin *standin, sl_error
 	theirs = standin->owner = pair[1];
 	if ((r = sandbox_fork(sandbox, standin)) < 0)
 		return error_errno(error, r, "the supervisor's fork");
+	cgroup_let_go(&standin->prepared->cgroup);
 	return 0;
 }
 
@@ -361,7 +362,7 @@ static int sandbox_stdio(sl_sandbox *sandbox, const struct prepared *prepared, c
 
 	if (r < 0 || (r = sources_check(plan, error)) < 0 || body == NULL)
 		return r;
-	if ((r = preflight_fork(&prepared->plan, &prepared->kernel, error)) < 0)
+	if ((r = preflight_fork(error)) < 0)
 		return r;
 	sandbox->program.control = r = stdio_add(plan, body->control, error);
 	return r < 0 ? r : 0;
@@ -377,7 +378,8 @@ static int sandbox_make(sl_sandbox *sandbox, struct prepared *prepared, const sl
 	                          .parked = sandbox->state == SL_STATE_CREATED};
 	int r;
 
-	if ((r = prepare_map(prepared, error)) < 0 || (r = prepare_objects(prepared, policy, error)) < 0 ||
+	if ((r = preflight_dumpable(&prepared->plan, &prepared->kernel, error)) < 0 ||
+	    (r = prepare_map(prepared, error)) < 0 || (r = prepare_objects(prepared, policy, error)) < 0 ||
 	    (r = prepare_walls(prepared, GATE_LATER, error)) < 0)
 		return r;
 	if (!prepared->plan.supervised && (r = prepare_guard(prepared, error)) < 0)

@@ -133,6 +133,7 @@ int session_take_over(struct session *session, const struct prepared *prepared,
 	int control = ends->ours[0], r;
 
 	session->reports = ends->ours[1];
+	session->cgroup = &prepared->cgroup;
 	r = control >= 0 ? gate_open(gate, &prepared->rules, control)
 	                 : gate_open_idle(gate, &prepared->rules);
 	if (r < 0)
@@ -175,8 +176,11 @@ void session_wait(struct session *session)
 
 	while (!session->ended && report_read(session, &report))
 		report_take(session, &report);
-	if (!session->ended)
+	if (!session->ended) {
+		cgroup_kill(session->cgroup);
 		session->beaten = !tree_kill(session->gate.proc);
+		cgroup_remove(session->cgroup);
+	}
 	while (waitpid(session->keeper, NULL, 0) < 0 && errno == EINTR)
 		;
 }

@@ -12,6 +12,7 @@
 
 struct session {
 	struct gate gate; /* without supervision its loop alone */
+	const struct cgroup *cgroup;
 	pid_t keeper, command;
 	int command_pidfd, reports;
 	struct ev_io reports_ready;

@@ -184,12 +184,14 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if ((r = standin_prepare(standin, &job, &ends, &step)) < 0 ||
 	    (r = session.keeper = keeper_start(&job)) < 0) {
+		cgroup_remove(&standin->prepared->cgroup);
 		standin_fail(standin, r, step);
 		_exit(EXIT_SLUICE);
 	}
 	prctl(PR_SET_NAME, "sluice-gate", 0, 0, 0);
 	ends_close(&ends);
 	fd_close(&standin->prepared->registry.dir);
+	cgroup_let_go(&standin->prepared->cgroup);
 	/* The command's; a child that binds has another number of it. */
 	fd_close(&standin->prepared->ruleset);
 	standin_serve(standin, &session, &ends);

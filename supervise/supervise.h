@@ -24,6 +24,9 @@ int exec_failure(int code, const char *path, sl_error *error);
  * element. */
 int launch_run(const sl_policy *policy, char *const argv[], sl_error *error);
 
+/* Is there a control group of version 2 that is ours to divide? sluice-policy(5), cgroup. */
+bool cgroup_is_delegated(void);
+
 /* The plan for `mode`, in words. */
 int explain_policy(const sl_policy *policy, enum plan_mode mode, FILE *out, sl_error *error);
 

@@ -403,6 +403,24 @@ bool tree_stop_once(struct tree *tree)
 	return false;
 }
 
+static void task_runs(struct tree *tree, int task, const char *tid, void *context)
+{
+	uint64_t switches = 0;
+
+	(void)tree;
+	*(bool *)context |= task_state(task, tid, &switches) == 'R';
+}
+
+bool tree_runs(struct tree *tree)
+{
+	bool runs = false;
+
+	tree_look(tree, getpid());
+	for (size_t i = 0; i < tree->count && !runs; i++)
+		tasks_each(tree, tree->pids[i], task_runs, &runs);
+	return runs;
+}
+
 /* Signals that wait for the whole process: proc_pid_status(5), ShdPnd. */
 static uint64_t signals_pending(const struct tree *tree, pid_t pid)
 {

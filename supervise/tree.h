@@ -43,6 +43,8 @@ void tasks_each(struct tree *tree, pid_t pid, task_fn each, void *context);
  * from one to the next, whatever is forked meanwhile. -EAGAIN after seconds: it forks faster than it can be named, or wakes
  * itself all the time. */
 int tree_stop(struct tree *tree);
+/* Is there a thread that is on a processor, or waits for one? */
+bool tree_runs(struct tree *tree);
 /* A few looks, for who does it again soon. False when something may still run. */
 bool tree_stop_once(struct tree *tree);
 /* The CPU time of all that is below this process, and of what it has waited for, in microseconds. */

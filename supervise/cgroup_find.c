@@ -1,0 +1,459 @@
+/* Where a group for a sandbox may be made. Delegation is what systemd calls it: a group with the attribute "delegate" is its
+ * owner's to divide (systemd.resource-control(5), Delegate=); all others belong to whoever manages the machine, also where
+ * root could write to them. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/fd.h"
+#include "supervise/cgroup.h"
+#include "supervise/lines.h"
+#include "supervise/supervise.h"
+
+enum {
+	CGROUP2_MAGIC = 0x63677270, /* statfs(2) */
+	TEXT_SIZE = 4096,
+	NAME_TRIES = 1000,
+	PRUNE_MOST = 64,  /* looked at in one start */
+	PRUNE_AGE_S = 60, /* between making a group and locking it there is a moment */
+	SELF_MODE = 0755,
+};
+
+/* Of a group that this process goes into, so that its own has no process and can be divided. */
+#define SELF_NAME "sluice-self"
+
+static const struct controller {
+	unsigned bit;
+	const char *name, *file; /* without the file it cannot hold the limit */
+	enum option_id option;
+} controllers[] = {
+	{CGROUP_MEMORY, "memory", "memory.max", OPTION_MAX_MEMORY},
+	{CGROUP_CPU, "cpu", "cpu.max", OPTION_CPU},
+};
+enum { CONTROLLERS = sizeof(controllers) / sizeof(controllers[0]) };
+
+static __attribute__((format(printf, 2, 3))) int none_because(struct cgroup *cgroup, const char *format, ...)
+{
+	va_list values;
+
+	va_start(values, format);
+	vsnprintf(cgroup->why, sizeof(cgroup->why), format, values);
+	va_end(values);
+	return -ENOENT;
+}
+
+/* ---- where this process is ---- */
+
+static int text_copy(char *to, size_t room, const char *from, size_t size)
+{
+	if (size >= room)
+		return -ENAMETOOLONG;
+	memcpy(to, from, size);
+	to[size] = '\0';
+	return 0;
+}
+
+int cgroup_own(const char *text, char *path, size_t room)
+{
+	const char *line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
+
+	if (line == NULL)
+		return -ENOENT;
+	line = strchr(line, '0') + 3;
+	return text_copy(path, room, line, strcspn(line, "\n"));
+}
+
+/* proc_pid_mountinfo(5): blanks and their kin are written in octal. */
+static int field_copy(char *to, size_t room, const char *field)
+{
+	size_t used = 0;
+
+	for (; *field != ' ' && *field != '\0'; field++) {
+		char byte = *field;
+
+		if (byte == '\\' && field[1] >= '0' && field[1] <= '3' && field[2] != '\0' &&
+		    field[3] != '\0') {
+			byte = (char)((field[1] - '0') << 6 | (field[2] - '0') << 3 | (field[3] - '0'));
+			field += 3;
+		}
+		if (used + 1 >= room)
+			return -ENAMETOOLONG;
+		to[used++] = byte;
+	}
+	to[used] = '\0';
+	return 0;
+}
+
+bool cgroup_mount_parse(const char *line, struct cgroup_mount *mount)
+{
+	const char *type = strstr(line, " - "), *at = line;
+
+	if (type == NULL || strncmp(type, " - cgroup2 ", 11) != 0)
+		return false;
+	for (int field = 0; field < 3 && at != NULL; field++)
+		at = (at = strchr(at, ' ')) == NULL ? NULL : at + 1;
+	if (at == NULL || field_copy(mount->root, sizeof(mount->root), at) < 0)
+		return false;
+	at = strchr(at, ' ');
+	return at != NULL && field_copy(mount->point, sizeof(mount->point), at + 1) == 0;
+}
+
+/* Is `path` this directory, or below it? */
+static bool path_is_below(const char *path, const char *directory)
+{
+	size_t size = strlen(directory);
+
+	while (size > 0 && directory[size - 1] == '/')
+		size--;
+	return strncmp(path, directory, size) == 0 && (path[size] == '/' || path[size] == '\0');
+}
+
+int cgroup_directory(const struct cgroup_mount *mount, const char *own, char *path, size_t room)
+{
+	size_t root = strcmp(mount->root, "/") == 0 ? 0 : strlen(mount->root);
+	const char *rest = own + root;
+	int size;
+
+	/* A group above the namespace's own is "/..": cgroup_namespaces(7). */
+	if (strstr(own, "/..") != NULL || !path_is_below(own, mount->root))
+		return -ENOENT;
+	size = snprintf(path, room, "%s%s", mount->point, strcmp(rest, "/") == 0 ? "" : rest);
+	return size < 0 || (size_t)size >= room ? -ENAMETOOLONG : 0;
+}
+
+typedef int (*mount_fn)(const struct cgroup_mount *mount, void *context);
+
+/* Until one says something else than 0, which is returned. */
+static int mounts_each(mount_fn each, void *context)
+{
+	cleanup_fd int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	cleanup_free struct cgroup_mount *mount = malloc(sizeof(*mount));
+	cleanup_free struct lines *lines = malloc(sizeof(*lines));
+	const char *line;
+	int r = 0;
+
+	if (fd < 0 || mount == NULL || lines == NULL)
+		return fd < 0 ? -errno : -ENOMEM;
+	lines_begin(lines, fd);
+	while (r == 0 && (line = lines_next(lines)) != NULL)
+		if (cgroup_mount_parse(line, mount))
+			r = each(mount, context);
+	return r;
+}
+
+/* ---- which directory is given to us ---- */
+
+struct place {
+	char own[PATH_MAX], directory[PATH_MAX], point[PATH_MAX];
+};
+
+static int mount_take(const struct cgroup_mount *mount, void *context)
+{
+	struct place *place = context;
+
+	if (cgroup_directory(mount, place->own, place->directory, sizeof(place->directory)) < 0)
+		return 0;
+	memcpy(place->point, mount->point, sizeof(place->point));
+	return 1;
+}
+
+static bool is_delegated(const char *directory)
+{
+	static const char *const names[] = {"user.delegate", "trusted.delegate"};
+	char value[2] = "";
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (getxattr(directory, names[i], value, 1) == 1 && value[0] == '1')
+			return access(directory, W_OK) == 0;
+	return false;
+}
+
+/* The group this process is in; or the one above, where a manager puts those who divide it into a group of their own
+ * (DelegateSubgroup=), or we did. */
+static int base_by_delegation(struct cgroup *cgroup)
+{
+	cleanup_free struct place *place = malloc(sizeof(*place));
+	char text[TEXT_SIZE], *slash;
+
+	if (place == NULL || file_text(AT_FDCWD, "/proc/self/cgroup", text, sizeof(text)) <= 0 ||
+	    cgroup_own(text, place->own, sizeof(place->own)) < 0 || mounts_each(mount_take, place) <= 0)
+		return none_because(cgroup, "cgroup version 2 is not mounted, or does not show this process");
+	if (!is_delegated(place->directory)) {
+		slash = strrchr(place->directory, '/');
+		if (strcmp(place->directory, place->point) == 0 || slash == NULL)
+			return none_because(cgroup, "no cgroup is delegated to this process");
+		*slash = '\0';
+	}
+	if (!is_delegated(place->directory))
+		return none_because(cgroup, "no cgroup is delegated to this process");
+	return text_copy(cgroup->base, sizeof(cgroup->base), place->directory, strlen(place->directory));
+}
+
+bool cgroup_is_delegated(void)
+{
+	cleanup_free struct cgroup *cgroup = malloc(sizeof(*cgroup));
+
+	return cgroup != NULL && base_by_delegation(cgroup) == 0;
+}
+
+static int base_by_name(struct cgroup *cgroup, const char *name, sl_error *error)
+{
+	struct statfs status;
+
+	if (realpath(name, cgroup->base) == NULL || statfs(cgroup->base, &status) < 0)
+		return error_errno(error, -errno, "cgroup: %.200s", name);
+	if (status.f_type != CGROUP2_MAGIC)
+		return error_set(error, -EINVAL, "cgroup: %.200s is no directory of cgroup version 2", name);
+	return 0;
+}
+
+/* ---- what the command could write to ---- */
+
+struct grants {
+	const struct value_list *paths;
+	const char *found;
+};
+
+static int mount_is_granted(const struct cgroup_mount *mount, void *context)
+{
+	struct grants *grants = context;
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < grants->paths->count && grants->found == NULL; i++)
+		if (realpath(grants->paths->items[i], path) != NULL &&
+		    (path_is_below(mount->point, path) || path_is_below(path, mount->point)))
+			grants->found = grants->paths->items[i];
+	return grants->found != NULL;
+}
+
+/* It could move itself elsewhere, and raise its own limits. */
+static int grants_check(struct cgroup *cgroup, const sl_policy *policy)
+{
+	struct grants grants = {&policy->values[OPTION_FS_WRITE], NULL};
+	int r = mounts_each(mount_is_granted, &grants);
+
+	if (r == 1)
+		return none_because(cgroup, "fs-write %.100s would let the command change its own group",
+		                    grants.found);
+	return r;
+}
+
+/* ---- dividing it ---- */
+
+static bool word_is_in(const char *text, const char *word)
+{
+	size_t size = strlen(word);
+
+	for (const char *at = text; (at = strstr(at, word)) != NULL; at += size)
+		if ((at == text || at[-1] == ' ') && strchr(" \n", at[size]) != NULL)
+			return true;
+	return false;
+}
+
+static int file_write(int directory, const char *path, const char *value)
+{
+	cleanup_fd int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -errno : 0;
+}
+
+/* A group whose controllers are given to others holds no process: cgroups(7), "no internal processes". Ours goes into one
+ * of its own, where it is the only one. */
+static int self_settle(int base)
+{
+	char text[TEXT_SIZE], alone[32];
+
+	snprintf(alone, sizeof(alone), "%d\n", getpid());
+	if (file_text(base, "cgroup.procs", text, sizeof(text)) <= 0 || strcmp(text, alone) != 0)
+		return -EBUSY;
+	if (mkdirat(base, SELF_NAME, SELF_MODE) < 0 && errno != EEXIST)
+		return -errno;
+	return file_write(base, SELF_NAME "/cgroup.procs", "0");
+}
+
+static int controller_enable(int base, const char *name)
+{
+	char text[TEXT_SIZE], order[32];
+	int r;
+
+	if (file_text(base, "cgroup.controllers", text, sizeof(text)) < 0 || !word_is_in(text, name))
+		return -ENODEV;
+	if (file_text(base, "cgroup.subtree_control", text, sizeof(text)) > 0 && word_is_in(text, name))
+		return 0;
+	snprintf(order, sizeof(order), "+%s", name);
+	r = file_write(base, "cgroup.subtree_control", order);
+	if (r == -EBUSY && (r = self_settle(base)) == 0)
+		r = file_write(base, "cgroup.subtree_control", order);
+	return r;
+}
+
+static void controllers_enable(struct cgroup *cgroup, int base, unsigned wanted)
+{
+	for (size_t i = 0; i < CONTROLLERS; i++) {
+		const struct controller *one = &controllers[i];
+		int r = wanted & one->bit ? controller_enable(base, one->name) : 0;
+
+		if (wanted & one->bit && r == 0)
+			cgroup->limits |= one->bit;
+		else if (r == -ENODEV)
+			none_because(cgroup, "%.100s has no %s controller", cgroup->base, one->name);
+		else if (r < 0)
+			none_because(cgroup, "%.100s: enabling %s: %s%s", cgroup->base, one->name,
+			             strerror(-r), r == -EBUSY ? " (processes are in it)" : "");
+	}
+}
+
+/* Of earlier ones, whose keeper was killed: nobody holds the lock any more. rmdir(2) refuses where somebody lives. */
+static void dead_remove(int base, const char *name)
+{
+	cleanup_fd int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat status;
+
+	if (fd >= 0 && fstat(fd, &status) == 0 && status.st_ctime + PRUNE_AGE_S < time(NULL) &&
+	    flock(fd, LOCK_EX | LOCK_NB) == 0)
+		unlinkat(base, name, AT_REMOVEDIR);
+}
+
+static void dead_prune(int base)
+{
+	int copy = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), looked = 0, pid, number;
+	DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (entries == NULL) {
+		fd_close(&copy);
+		return;
+	}
+	while (looked < PRUNE_MOST && (entry = readdir(entries)) != NULL) {
+		if (sscanf(entry->d_name, "sluice-%d-%d", &pid, &number) != 2)
+			continue;
+		dead_remove(base, entry->d_name);
+		looked++;
+	}
+	closedir(entries);
+}
+
+static int group_make(struct cgroup *cgroup, int base)
+{
+	static atomic_uint number;
+
+	for (int i = 0; i < NAME_TRIES; i++) {
+		snprintf(cgroup->name, sizeof(cgroup->name), "sluice-%d-%u", getpid(),
+		         atomic_fetch_add(&number, 1));
+		if (mkdirat(base, cgroup->name, SELF_MODE) == 0) {
+			cgroup->made = cgroup->owned = true;
+			return 0;
+		}
+		if (errno != EEXIST)
+			return none_because(cgroup, "%.100s: %s", cgroup->base, strerror(errno));
+	}
+	return none_because(cgroup, "%.100s: no free name", cgroup->base);
+}
+
+/* A controller without the file that matters is none: memory that is swapped out would not count, and a kernel may
+ * have been built without CFS bandwidth control. */
+static void files_check(struct cgroup *cgroup, int base)
+{
+	char path[96];
+	struct sysinfo info;
+
+	for (size_t i = 0; i < CONTROLLERS; i++) {
+		snprintf(path, sizeof(path), "%s/%s", cgroup->name, controllers[i].file);
+		if (cgroup->limits & controllers[i].bit && faccessat(base, path, W_OK, 0) < 0) {
+			cgroup->limits &= ~controllers[i].bit;
+			none_because(cgroup, "%.100s/%s: not there", cgroup->base, path);
+		}
+	}
+	snprintf(path, sizeof(path), "%s/memory.swap.max", cgroup->name);
+	if (cgroup->limits & CGROUP_MEMORY && faccessat(base, path, W_OK, 0) < 0 &&
+	    (sysinfo(&info) < 0 || info.totalswap > 0)) {
+		cgroup->limits &= ~CGROUP_MEMORY;
+		none_because(cgroup, "%.100s/%s: not there, and this machine swaps", cgroup->base, path);
+	}
+}
+
+/* ---- all of it ---- */
+
+static unsigned controllers_wanted(const sl_policy *policy)
+{
+	unsigned wanted = 0;
+
+	for (size_t i = 0; i < CONTROLLERS; i++)
+		if (policy_has(policy, controllers[i].option))
+			wanted |= controllers[i].bit;
+	return wanted;
+}
+
+static int group_try(struct cgroup *cgroup, const sl_policy *policy, unsigned wanted)
+{
+	cleanup_fd int base = -1;
+	int r = grants_check(cgroup, policy);
+
+	if (r < 0)
+		return r;
+	if ((base = open(cgroup->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return none_because(cgroup, "%.100s: %s", cgroup->base, strerror(errno));
+	controllers_enable(cgroup, base, wanted);
+	if (wanted != 0 && cgroup->limits == 0)
+		return -ENOENT;
+	dead_prune(base);
+	r = group_make(cgroup, base);
+	if (r == 0)
+		files_check(cgroup, base);
+	if (r == 0 && wanted != 0 && cgroup->limits == 0) {
+		cgroup_clear(cgroup);
+		r = -ENOENT;
+	}
+	return r;
+}
+
+int cgroup_make(struct cgroup *cgroup, const sl_policy *policy, sl_error *error)
+{
+	const char *name = policy_has(policy, OPTION_CGROUP) ? policy_scalar(policy, OPTION_CGROUP) : "auto";
+	unsigned wanted = controllers_wanted(policy);
+	int r;
+
+	*cgroup = cgroup_none;
+	if (strcmp(name, "none") == 0)
+		return none_because(cgroup, "cgroup none"), 0;
+	if (strcmp(name, "auto") == 0) {
+		if (wanted != 0 && base_by_delegation(cgroup) == 0)
+			group_try(cgroup, policy, wanted);
+		return 0;
+	}
+	if ((r = base_by_name(cgroup, name, error)) < 0)
+		return r;
+	r = group_try(cgroup, policy, wanted);
+	if (r < 0 || cgroup->limits != wanted) {
+		cgroup_clear(cgroup);
+		return error_set(error, r < 0 ? r : -ENOENT, "cgroup: %s", cgroup->why);
+	}
+	return 0;
+}
+
+bool cgroup_of_is_frozen(pid_t pid)
+{
+	cleanup_free struct place *place = malloc(sizeof(*place));
+	char text[TEXT_SIZE], path[64];
+	cleanup_fd int directory = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	if (place == NULL || file_text(AT_FDCWD, path, text, sizeof(text)) <= 0 ||
+	    cgroup_own(text, place->own, sizeof(place->own)) < 0 || mounts_each(mount_take, place) <= 0)
+		return false;
+	directory = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return directory >= 0 && file_text(directory, "cgroup.events", text, sizeof(text)) > 0 &&
+	       text_number(text, "frozen ") > 0;
+}
