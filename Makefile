@@ -35,7 +35,7 @@ BENCH_COMMON := $(B)/bench/lanes.o $(B)/bench/floor.o
 BENCHES     := $(patsubst %.c,$(B)/%,$(wildcard bench/bench_*.c))
 SO          := libsluice.so.$(VERSION)
 
-.PHONY: all demo check check-long check-asan bench fuzz lint install clean help deps
+.PHONY: all demo check check-long check-asan check-kernels bench fuzz lint install clean help deps
 # Its paths are those of this call.
 .PHONY: $(B)/sluice.pc FORCE
 .DELETE_ON_ERROR:
@@ -48,6 +48,7 @@ help:
 	@echo "make check       install what is missing, build, run every test"
 	@echo "make check-long  the same with long hammering; hours"
 	@echo "make check-asan  unit and live tests under ASan and UBSan"
+	@echo "make check-kernels  the tests on other kernels, in QEMU (KERNELS=\"6.1 6.12\", NAMES=\"unit live\")"
 	@echo "make bench       what it costs, against bare and against the kernel's floor"
 	@echo "make fuzz        fuzzers, for a bounded time (FUZZ_SECONDS, 60 each)"
 	@echo "make lint        clang-format, cppcheck, shellcheck"
@@ -176,6 +177,13 @@ check-asan: deps
 	$(Q)$(MAKE) --no-print-directory B=build-asan SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer' \
 	        OPTIMIZE='-O1 -g -Wno-maybe-uninitialized -Wno-format-truncation' STATIC= all tests
 	$(Q)B=build-asan SL_ASAN=1 ./tests/run.sh unit live
+
+# Debian's kernels, each for a guest of its own: slow, most of all without KVM.
+KERNELS ?= 6.1 6.12
+check-kernels:
+	$(Q)./tests/deps.sh qemu-system-x86 busybox-static kmod xz-utils
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)B=$(B) KERNELS="$(KERNELS)" ./tests/vm.sh $(if $(NAMES),-- $(NAMES))
 
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all $(BENCHES)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Install what building and testing need and is missing: Debian 12. Does nothing, and needs no root, when all is there.
+# usage: deps.sh [further package]...
 set -euo pipefail
 
 packages=(
@@ -12,6 +13,7 @@ packages=(
 	wget bind9-dnsutils dnsmasq-base iputils-ping iperf3 nodejs openssh-client openssh-server libpython3.11-testsuite
 	# to lint and fuzz
 	clang clang-format cppcheck shellcheck libclang-rt-14-dev
+	"$@"
 )
 
 missing=()

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Run the tests and count them. Every test program speaks TAP; live and attack tests run as root and as an ordinary
 # user. usage: run.sh [beginning of names, such as live or unit_rule]...
-# environment: B (build directory), SL_LONG=1 (hammer for long), SL_ASAN=1 (B was built with sanitizers)
+# environment: B (build directory), SL_LONG=1 (hammer for long), SL_ASAN=1 (B was built with sanitizers), SL_LIMIT (seconds
+# for one program)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -9,7 +10,7 @@ B=${B:-build}
 kinds=("$@")
 [ "${#kinds[@]}" -gt 0 ] || kinds=(unit live attack)
 limit=${SL_LONG:+7200}
-limit=${limit:-150}
+limit=${SL_LIMIT:-${limit:-150}}
 user=1000
 passed=0 failed=0 skipped=0 failures=()
 

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Run the tests, or one command, on other kernels than this machine's: Debian's, booted in QEMU on this machine's own
+# files, which the guest cannot change. What is run was built before: `make all tests`.
+# usage: vm.sh [-k KERNEL]... [-p PARAMETER]... [-t SECONDS] [-c COMMAND | -- beginning of test names...]
+#   -k  6.1, 6.12: the newest of this version that apt knows; default: all of KERNELS
+#   -p  for the kernel's command line, such as sysctl.kernel.yama.ptrace_scope=1
+#   -t  the guest is stopped after this time; default 3600
+#   -c  run this with bash, in this directory, as root of the guest
+# Left in build/vm/KERNEL: console, what the kernel said; test-logs.
+# environment: B (build directory), KERNELS="6.1 6.12", MEMORY (in MiB)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+B=${B:-build}
+MEMORY=${MEMORY:-4096}
+KERNELS=${KERNELS:-6.1 6.12}
+kernels=() parameters=() limit=3600 command=
+
+usage() {
+	sed -n '/^# usage/,/^# env/s/^# //p' "$0" >&2
+	exit 2
+}
+
+while getopts k:p:t:c: option; do
+	case $option in
+	k) kernels+=("$OPTARG") ;;
+	p) parameters+=("$OPTARG") ;;
+	t) limit=$OPTARG ;;
+	c) command=$OPTARG ;;
+	*) usage ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ "${#kernels[@]}" -gt 0 ] || read -ra kernels <<<"$KERNELS"
+[ -n "$command" ] || command="./tests/run.sh${*:+$(printf ' %q' "$@")}"
+
+# The newest image of a version, unpacked and not installed: an installed one would be this machine's next boot.
+kernel_fetch() {
+	local version=$1 place=$2 package
+	[ ! -e "$place/ready" ] || return 0
+	package=$(apt-cache search --names-only "^linux-image-${version//./\\.}[.][0-9+debu-]*-amd64\$" |
+		awk '$1 !~ /-(cloud|rt)-/ { print $1 }' | sort -V | tail -n 1)
+	if [ -z "$package" ]; then
+		echo "vm: apt has no linux-image-$version.*-amd64" >&2
+		return 1
+	fi
+	rm -rf "$place"
+	mkdir -p "$place"
+	(cd "$place" && apt-get -q download "$package" >&2)
+	dpkg-deb -x "$place/$package"_*.deb "$place"
+	rm -rf "$place/$package"_*.deb "${place:?}"/usr "$place"/lib/modules/*/kernel/{sound,drivers/{gpu,media}}
+	mv "$place"/boot/vmlinuz-* "$place/vmlinuz"
+	depmod -b "$place" "$(ls "$place/lib/modules")"
+	initramfs_make "$place"
+	touch "$place/ready"
+}
+
+# busybox, tests/vm/init.sh, and the modules that reach this machine's files, in the order of their loading.
+initramfs_make() {
+	local place=$1 root=$1/initramfs release module
+	release=$(ls "$place/lib/modules")
+	mkdir -p "$root"/{bin,modules}
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	for module in virtio_pci 9pnet_virtio 9p overlay; do
+		modprobe -d "$place" -S "$release" --show-depends "$module"
+	done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >"$root/order"
+	while read -r module; do
+		case $module in
+		*.xz) xz -dc "$module" >"$root/modules/$(basename "$module" .xz)" ;;
+		*) cp "$module" "$root/modules/" ;;
+		esac
+	done <"$root/order"
+	sed -i 's|.*/||; s|\.xz$||' "$root/order"
+}
+
+# The guest's first program may be edited without fetching a kernel.
+initramfs_pack() {
+	install -m 755 tests/vm/init.sh "$1/initramfs/init"
+	(cd "$1/initramfs" && find . | busybox cpio -o -H newc 2>/dev/null) >"$1/initramfs.cpio"
+}
+
+# A KVM of a machine whose processor has no virtualization of its own stops before the kernel's first word.
+acceleration() {
+	if [ -w /dev/kvm ] && grep -qEw 'vmx|svm' /proc/cpuinfo; then echo kvm; else echo tcg; fi
+}
+
+# What the guest is to do, and its answer, go through one directory.
+kernel_run() {
+	local version=$1 place=$2 out=$3 status=0
+	rm -rf "$out"
+	mkdir -p "$out"
+	printf '%s\n' "$command" >"$out/job"
+	timeout -k 5 "$limit" qemu-system-x86_64 -accel "$(acceleration)" -cpu max -smp 2 -m "$MEMORY" \
+		-nodefaults -no-user-config -display none -no-reboot -monitor none \
+		-kernel "$place/vmlinuz" -initrd "$place/initramfs.cpio" \
+		-append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all TOP=$PWD B=$B MODULES=$place/lib/modules ${parameters[*]-}" \
+		-chardev "file,id=console,path=$out/console" -serial chardev:console \
+		-chardev stdio,id=answer,signal=off -serial chardev:answer \
+		-virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
+		-virtfs "local,path=$out,mount_tag=out,security_model=none" </dev/null || status=$?
+	if [ ! -s "$out/status" ]; then
+		echo "vm: $version: the guest did not finish (qemu: $status)"
+		tail -n 20 "$out/console"
+		return 1
+	fi
+	return "$(cat "$out/status")"
+}
+
+result=0
+for version in "${kernels[@]}"; do
+	place=$PWD/build/vm/kernels/$version
+	kernel_fetch "$version" "$place"
+	initramfs_pack "$place"
+	echo "== $version: $(ls "$place/lib/modules")"
+	kernel_run "$version" "$place" "$PWD/build/vm/$version" || result=$?
+done
+exit "$result"
