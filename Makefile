@@ -153,6 +153,8 @@ $(B)/tests/attack_families $(B)/tests/attack_network $(B)/tests/attack_network_o
         SL_LDFLAGS += -Wl,--wrap=capabilities_drop,--wrap=capabilities_suspend
 # ... or in a newer one, which confines several threads.
 $(B)/tests/live_child: SL_LDFLAGS += -Wl,--wrap=kernel_probe
+# A keeper that is given no event to count CPU time by.
+$(B)/tests/live_limits: SL_LDFLAGS += -Wl,--wrap=cputime_open
 $(B)/tests/attack_supervisor: $(B)/tests/broken/steps.o
 $(B)/tests/attack_supervisor: SL_LDFLAGS += -Wl,--wrap=guard_detach,--wrap=gate_open,--wrap=handover_report \
     -Wl,--wrap=fd_send,--wrap=filter_load,--wrap=fd_write_all,--wrap=fd_recv,--wrap=gate_listen,--wrap=guard_lock \

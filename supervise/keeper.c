@@ -17,6 +17,7 @@
 
 #include "core/clock.h"
 #include "core/fd.h"
+#include "supervise/cputime.h"
 #include "supervise/fork.h"
 #include "supervise/handover.h"
 #include "supervise/limits.h"
@@ -148,6 +149,7 @@ struct keeper {
 	bool paused, frozen; /* by order */
 	struct memory memory;
 	int64_t memory_at; /* when to look; CLOCK_MONOTONIC, us. 0: never */
+	struct cputime cputime;
 	struct throttle throttle;
 	int64_t throttle_at; /* likewise */
 	unsigned holds;      /* how often the supervisor was asked to rest */
@@ -271,20 +273,12 @@ static void memory_look(struct keeper *keeper)
 	                                                  (uint64_t)(ended - begun));
 }
 
-/* Who is waited for while the tree is looked at is missed, and looks as if its time were forgotten: so look twice. */
-static int64_t cpu_time(struct keeper *keeper)
-{
-	int64_t used = tree_cpu_time(&keeper->tree);
-
-	return used >= keeper->throttle.used ? used : tree_cpu_time(&keeper->tree);
-}
-
 static void throttle_look(struct keeper *keeper)
 {
 	struct throttle *throttle = &keeper->throttle;
 	bool was = throttle->stopped, all = true;
 	int64_t now = clock_us();
-	int wait = throttle_count(throttle, now, cpu_time(keeper));
+	int wait = throttle_count(throttle, now, cputime_read(&keeper->cputime, now));
 
 	if (throttle->stopped)
 		all = tree_stop_once(&keeper->tree);
@@ -292,15 +286,17 @@ static void throttle_look(struct keeper *keeper)
 		tree_continue(&keeper->tree);
 	if (!all && wait > THROTTLE_RETRY_MS)
 		wait = THROTTLE_RETRY_MS;
-	keeper->throttle_at = now + 1000ll * wait;
+	keeper->throttle_at = cputime_later(&keeper->cputime, now + 1000ll * wait);
 }
 
 /* From now on: what it had while it was parked or paused does not count. */
 static void throttle_start(struct keeper *keeper)
 {
+	int64_t now = clock_us();
+
 	if (keeper->throttle.percent == 0)
 		return;
-	throttle_skip(&keeper->throttle, clock_us(), tree_cpu_time(&keeper->tree));
+	throttle_skip(&keeper->throttle, now, cputime_read(&keeper->cputime, now));
 	keeper->throttle_at = keeper->throttle.at;
 }
 
@@ -540,16 +536,18 @@ static int limits_open(struct keeper *keeper, const struct plan *plan)
 		keeper->memory_at = clock_us();
 	}
 	cpus = cpus_usable();
-	if (plan_looks_at_cpu(plan) && plan->cpu_percent < 100 * cpus)
+	if (plan_looks_at_cpu(plan) && plan->cpu_percent < 100 * cpus) {
+		cputime_open(&keeper->cputime, &keeper->tree, keeper->command);
 		throttle_begin(&keeper->throttle, plan->cpu_percent, cpus, clock_us());
+	}
 	return r;
 }
 
 /* With nothing in hand but what the loop needs: the command's pipes must see end of file when it closes them. */
 static int keeper_close(struct keeper *keeper)
 {
-	int all[] = {keeper->reports, keeper->owner, keeper->app,  keeper->failures,
-	             keeper->go,      keeper->proc,  keeper->entry};
+	int all[] = {keeper->reports, keeper->owner, keeper->app,   keeper->failures,
+	             keeper->go,      keeper->proc,  keeper->entry, keeper->cputime.event};
 	int keep[sizeof(all) / sizeof(all[0]) + TMPFS_MAX + CGROUP_FDS];
 	cleanup_fd int null = guard_null();
 	size_t count = memory_fds(&keeper->memory, keep);
@@ -691,6 +689,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	                        .app = job->app,
 	                        .proc = -1,
 	                        .entry = -1,
+	                        .cputime.event = -1,
 	                        .cgroup = &job->prepared->cgroup,
 	                        .uses = job->prepared->plan.cgroup,
 	                        .parked = true};

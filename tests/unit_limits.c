@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "supervise/cputime.h"
 #include "supervise/limits.h"
 #include "supervise/lines.h"
 
@@ -157,6 +158,52 @@ static void lines_of_any_length_are_read(void **state)
 	assert_int_equal(text_number("a\nKey: 12 kB\n", "\nNo:"), 0);
 }
 
+/* Walks tell hundredths of seconds: up to one behind for each kind of time of each process, never ahead for long. */
+static void rounding_is_not_missed_time(void **state)
+{
+	struct cputime cputime = {.event = -1};
+
+	(void)state;
+	for (int64_t now = 0; now < 100000000; now += 1000000)
+		cputime_compare(&cputime, (now + now % 7 * 3000) / 20000 * 20000, now, 1);
+	assert_int_equal(cputime.missed, 0);
+}
+
+/* The event counts nothing any more: all but the first of it is added. */
+static void what_the_event_lost_is_added(void **state)
+{
+	struct cputime cputime = {.event = -1};
+
+	(void)state;
+	cputime_compare(&cputime, 5000000, 5000000, 3);
+	for (int64_t walked = 6000000; walked <= 15000000; walked += 1000000)
+		cputime_compare(&cputime, walked, 5000000, 3);
+	assert_in_range(cputime.missed, 9900000, 10000000);
+}
+
+/* Who has had much that no walk saw has no credit from that: it was counted. */
+static void counted_time_is_no_credit(void **state)
+{
+	struct cputime cputime = {.event = -1};
+
+	(void)state;
+	cputime_compare(&cputime, 0, 60000000, 1);
+	cputime_compare(&cputime, 10000000, 60000000, 1);
+	assert_in_range(cputime.missed, 9900000, 10000000);
+}
+
+/* A walk that goes back, as for children that nobody waits for, takes nothing away. */
+static void a_walk_that_goes_back_takes_nothing(void **state)
+{
+	struct cputime cputime = {.event = -1};
+
+	(void)state;
+	cputime_compare(&cputime, 1000000, 1000000, 1);
+	cputime_compare(&cputime, 500000, 1500000, 1);
+	cputime_compare(&cputime, 1000000, 2000000, 1);
+	assert_int_equal(cputime.missed, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +216,10 @@ int main(void)
 		cmocka_unit_test(a_pause_does_not_count),
 		cmocka_unit_test(the_bound_counts_what_was_let_through),
 		cmocka_unit_test(lines_of_any_length_are_read),
+		cmocka_unit_test(rounding_is_not_missed_time),
+		cmocka_unit_test(what_the_event_lost_is_added),
+		cmocka_unit_test(counted_time_is_no_credit),
+		cmocka_unit_test(a_walk_that_goes_back_takes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
