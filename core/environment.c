@@ -4,6 +4,7 @@
  * and some shells the last: what is dropped or set is so in all of them. */
 #include "core/environment.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,43 +12,80 @@
 #include "core/error.h"
 #include "core/gpu.h"
 
+#define NAMES_MAX 16
+
 /* What programs need to find their way, and the language of who sits before them. */
 static const char *const minimal[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL",
                                       "TERM", "LANG", "LC_*", "TZ",      "TMPDIR"};
 
-/* What makes a linker, a shell or an interpreter run or load what its user did not name; and the tokens of a password
- * manager's command line. */
-static const char *const dangerous[] = {"LD_*",
-                                        "DYLD_*",
-                                        "GCONV_PATH",
-                                        "GLIBC_TUNABLES",
-                                        "BASH_ENV",
-                                        "ENV",
-                                        "CDPATH",
-                                        "GLOBIGNORE",
-                                        "BASH_FUNC_*",
-                                        "PROMPT_COMMAND",
-                                        "IFS",
-                                        "PYTHONSTARTUP",
-                                        "PYTHONPATH",
-                                        "PYTHONHOME",
-                                        "NODE_OPTIONS",
-                                        "NODE_PATH",
-                                        "PERL5OPT",
-                                        "PERL5LIB",
-                                        "PERL5DB",
-                                        "RUBYOPT",
-                                        "RUBYLIB",
-                                        "GEM_PATH",
-                                        "GEM_HOME",
-                                        "JAVA_TOOL_OPTIONS",
-                                        "_JAVA_OPTIONS",
-                                        "JDK_JAVA_OPTIONS",
-                                        "DOTNET_STARTUP_HOOKS",
-                                        "GOFLAGS",
-                                        "OP_SERVICE_ACCOUNT_TOKEN",
-                                        "OP_CONNECT_TOKEN",
-                                        "OP_SESSION_*"};
+/* What runs or loads, before the program has a say, what its user did not name; or sends names, keys and passwords to
+ * where its user would not. What only says which program the user likes, where data lies or how much of something there
+ * may be is not here: PAGER, EDITOR, BROWSER, TMPDIR, MALLOC_ARENA_MAX, the certificates and proxies of a site. Of a
+ * family that has both, such as CARGO_ and PYTHON, the names stand one by one. */
+static const struct danger {
+	const char *where;
+	/* npm looks for its names in any case. */
+	bool any_case;
+	const char *const names[NAMES_MAX];
+} dangers[] = {
+	{.where = "C library",
+         .names = {"LD_*", "DYLD_*", "GCONV_PATH", "GETCONF_DIR", "GLIBC_TUNABLES", "NLSPATH", "HOSTALIASES",
+                   "LOCALDOMAIN", "RES_OPTIONS", "RESOLV_*"}},
+	{.where = "shells",
+         .names = {"BASH_ENV", "ENV", "BASH_FUNC_*", "BASH_LOADABLES_PATH", "SHELLOPTS", "BASHOPTS", "PS4",
+                   "PROMPT_COMMAND", "IFS", "CDPATH", "GLOBIGNORE", "ZDOTDIR", "FPATH"}},
+	{.where = "Python",
+         .names = {"PYTHONSTARTUP", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONPLATLIBDIR",
+                   "PYTHONPYCACHEPREFIX", "PYTHONWARNINGS", "PYTHONBREAKPOINT", "PYTHONINSPECT"}},
+	{.where = "Perl", .names = {"PERL5OPT", "PERL5LIB", "PERLLIB", "PERL5DB"}},
+	{.where = "Ruby",
+         .names = {"RUBYOPT", "RUBYLIB", "GEM_PATH", "GEM_HOME", "RUBYGEMS_GEMDEPS", "BUNDLE_GEMFILE"}},
+	{.where = "Node", .names = {"NODE_OPTIONS", "NODE_PATH", "NODE_REPL_EXTERNAL_MODULE"}},
+	{.where = "Java and .NET",
+         .names = {"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "JDK_JAVAC_OPTIONS",
+                   "IBM_JAVA_OPTIONS", "OPENJ9_JAVA_OPTIONS", "CLASSPATH", "MAVEN_OPTS", "GRADLE_OPTS",
+                   "DOTNET_STARTUP_HOOKS", "DOTNET_ADDITIONAL_DEPS", "CORECLR_*", "MONO_PATH", "MONO_CONFIG",
+                   "MONO_ENV_OPTIONS"}},
+	{.where = "Lua, Tcl, PHP, Emacs",
+         .names = {"LUA_INIT*", "LUA_PATH*", "LUA_CPATH*", "TCL_LIBRARY", "TCLLIBPATH", "TCL*_TM_PATH",
+                   "PHPRC", "PHP_INI_SCAN_DIR", "EMACSLOADPATH"}},
+	{.where = "R, Julia",
+         .names = {"R_PROFILE", "R_PROFILE_USER", "R_ENVIRON", "R_ENVIRON_USER", "R_LIBS", "R_LIBS_USER",
+                   "R_LIBS_SITE", "R_DEFAULT_PACKAGES", "JULIA_LOAD_PATH", "JULIA_DEPOT_PATH",
+                   "JULIA_PROJECT"}},
+	{.where = "Erlang, Guile",
+         .names = {"ERL_*FLAGS", "ERL_LIBS", "ELIXIR_ERL_OPTIONS", "GUILE_LOAD_PATH",
+                   "GUILE_LOAD_COMPILED_PATH", "GUILE_EXTENSIONS_PATH"}},
+	{.where = "builds",
+         .names = {"MAKEFLAGS", "GNUMAKEFLAGS", "MAKEFILES", "GCC_EXEC_PREFIX", "COMPILER_PATH", "GOFLAGS",
+                   "GOENV", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS",
+                   "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUST*", "CARGO_TARGET_*_LINKER",
+                   "CARGO_TARGET_*_RUNNER", "CARGO_TARGET_*_RUSTFLAGS"}},
+	{.where = "packages", .any_case = true, .names = {"npm_config_*", "PIP_*"}},
+	{.where = "git",
+         .names = {"GIT_CONFIG*", "GIT_DIR", "GIT_COMMON_DIR", "GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_SSH",
+                   "GIT_SSH_COMMAND", "GIT_PROXY_COMMAND", "GIT_EXTERNAL_DIFF", "GIT_PAGER", "GIT_EDITOR",
+                   "GIT_SEQUENCE_EDITOR", "GIT_ASKPASS", "GIT_SSL_NO_VERIFY"}},
+	{.where = "tools",
+         .names = {"LESS", "LESSOPEN", "LESSCLOSE", "LESSKEY*", "TAR_OPTIONS", "VIMINIT", "GVIMINIT",
+                   "EXINIT", "VIM", "VIMRUNTIME", "RSYNC_RSH", "CVS_RSH", "SVN_SSH", "HGRCPATH",
+                   "APT_CONFIG"}},
+	{.where = "desktops",
+         .names = {"GTK_MODULES", "GTK3_MODULES", "GTK_PATH", "GTK_EXE_PREFIX", "GTK_IM_MODULE_FILE",
+                   "GDK_PIXBUF_MODULE*", "GIO_EXTRA_MODULES", "GIO_MODULE_DIR", "GI_TYPELIB_PATH",
+                   "GST_PLUGIN_*", "QT_PLUGIN_PATH", "QT_QPA_PLATFORM_PLUGIN_PATH", "QML_IMPORT_PATH",
+                   "QML2_IMPORT_PATH"}},
+	{.where = "drivers",
+         .names = {"LIBGL_DRIVERS_PATH", "GBM_BACKENDS_PATH", "LIBVA_DRIVERS_PATH", "VDPAU_DRIVER_PATH",
+                   "__EGL_VENDOR_LIBRARY_*", "VK_ICD_FILENAMES", "VK_*DRIVER_FILES", "VK_*LAYER*",
+                   "OCL_ICD_*", "CUDA_INJECTION*", "ALSA_CONFIG_*", "ALSA_PLUGIN_DIR", "PIPEWIRE_MODULE_DIR",
+                   "SPA_PLUGIN_DIR"}},
+	{.where = "keys and trust",
+         .names = {"OPENSSL_CONF", "OPENSSL_CONF_INCLUDE", "OPENSSL_MODULES", "OPENSSL_ENGINES", "SASL_PATH",
+                   "KRB5_CONFIG", "SSLKEYLOGFILE", "NODE_TLS_REJECT_UNAUTHORIZED", "PYTHONHTTPSVERIFY",
+                   "SSH_ASKPASS", "SUDO_ASKPASS", "OP_SERVICE_ACCOUNT_TOKEN", "OP_CONNECT_TOKEN",
+                   "OP_SESSION_*"}},
+};
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
@@ -72,8 +110,13 @@ static size_t name_size(const char *entry)
 	return strcspn(entry, "=");
 }
 
+static bool same_byte(char a, char b, bool any_case)
+{
+	return a == b || (any_case && tolower((unsigned char)a) == tolower((unsigned char)b));
+}
+
 /* '*' takes as little as it can; where the rest does not fit, one byte more. */
-static bool pattern_matches(const char *pattern, const char *name, size_t size)
+static bool pattern_matches(const char *pattern, const char *name, size_t size, bool any_case)
 {
 	const char *star = NULL, *at = name, *end = name + size, *tried = name;
 
@@ -81,7 +124,7 @@ static bool pattern_matches(const char *pattern, const char *name, size_t size)
 		if (*pattern == '*') {
 			star = ++pattern;
 			tried = at;
-		} else if (*pattern == '?' || *pattern == *at) {
+		} else if (*pattern == '?' || same_byte(*pattern, *at, any_case)) {
 			pattern++;
 			at++;
 		} else if (star != NULL) {
@@ -99,8 +142,17 @@ static bool pattern_matches(const char *pattern, const char *name, size_t size)
 static bool any_matches(const char *const *patterns, size_t count, const char *name, size_t size)
 {
 	for (size_t i = 0; i < count; i++)
-		if (pattern_matches(patterns[i], name, size))
+		if (pattern_matches(patterns[i], name, size, false))
 			return true;
+	return false;
+}
+
+static bool is_dangerous(const char *name, size_t size)
+{
+	for (size_t i = 0; i < COUNT(dangers); i++)
+		for (size_t n = 0; n < NAMES_MAX && dangers[i].names[n] != NULL; n++)
+			if (pattern_matches(dangers[i].names[n], name, size, dangers[i].any_case))
+				return true;
 	return false;
 }
 
@@ -131,7 +183,7 @@ static bool is_passed(const sl_policy *policy, const char *entry)
 		return false;
 	if (gpu_list(policy) != NULL && any_matches(gpu_variables, GPU_VARIABLES, entry, size))
 		return false;
-	if (policy_has(policy, OPTION_ENV_SAFE) && any_matches(dangerous, COUNT(dangerous), entry, size))
+	if (policy_has(policy, OPTION_ENV_SAFE) && is_dangerous(entry, size))
 		return false;
 	if (!policy_has(policy, OPTION_CLEAN_ENV))
 		return true;
@@ -224,6 +276,16 @@ static void names_print(const char *what, const char *const *names, size_t count
 	fputc('\n', out);
 }
 
+static void dangers_print(FILE *out)
+{
+	for (size_t i = 0; i < COUNT(dangers); i++) {
+		fprintf(out, "  dropped, env-safe, %s:", dangers[i].where);
+		for (size_t n = 0; n < NAMES_MAX && dangers[i].names[n] != NULL; n++)
+			name_print(dangers[i].names[n], out);
+		fputc('\n', out);
+	}
+}
+
 void environment_print(const sl_policy *policy, FILE *out)
 {
 	const struct value_list *passed = &policy->values[OPTION_ENV_PASS],
@@ -238,7 +300,7 @@ void environment_print(const sl_policy *policy, FILE *out)
 		names_print("kept, env-pass", (const char *const *)passed->items, passed->count, out);
 	}
 	if (safe)
-		names_print("dropped, env-safe", dangerous, COUNT(dangerous), out);
+		dangers_print(out);
 	if (gpu_list(policy) != NULL)
 		names_print("set, gpu", gpu_variables, GPU_VARIABLES, out);
 	names_print("set, env", (const char *const *)settings->items, settings->count, out);

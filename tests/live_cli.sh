@@ -129,6 +129,12 @@ tap_same "help lists every row of both, in their order" help.txt got.txt
 "$SLUICE" help --markdown >got.txt
 tap_same "help --markdown lists every row of both" markdown.txt got.txt
 
+# So that the page says which variables, too.
+"$SLUICE" explain --env-safe | sed -n 's/^  dropped, env-safe, [^:]*: //p' | tr ' ' '\n' >dropped.txt
+sed -n '/^.B env\\-safe$/,/^.hy$/p' "$SOURCE/docs/sluice-policy.5" | grep '[.,]$' | tr -d ' .:' | tr ',' '\n' | grep -x '[A-Za-z0-9_*]*' |
+	sed '/^$/d' >documented.txt
+tap_same "sluice-policy(5) names what env-safe drops, in the same order" dropped.txt documented.txt
+
 if [ ! -f "$SOURCE/README.md" ]; then
 	tap_skip "README.md holds the options table" "there is no README.md"
 elif ! grep -q '^<!-- options -->$' "$SOURCE/README.md"; then

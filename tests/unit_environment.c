@@ -116,25 +116,48 @@ static void env_wins_over_all(void **state)
 
 static void env_safe_drops_what_loads_code(void **state)
 {
-	EXPECT_ROWS({"every name of the list", POLICY("env-safe", ""),
-	             LIST("LD_PRELOAD=1", "LD_LIBRARY_PATH=1", "LD_AUDIT=1", "LD_=1",
-	                  "DYLD_INSERT_LIBRARIES=1", "GCONV_PATH=1", "GLIBC_TUNABLES=1", "BASH_ENV=1",
-	                  "ENV=1", "CDPATH=1", "GLOBIGNORE=1", "BASH_FUNC_ls%%=() { id; }",
-	                  "PROMPT_COMMAND=1", "IFS=1", "PYTHONSTARTUP=1", "PYTHONPATH=1", "PYTHONHOME=1",
-	                  "NODE_OPTIONS=1", "NODE_PATH=1", "PERL5OPT=1", "PERL5LIB=1", "PERL5DB=1",
-	                  "RUBYOPT=1", "RUBYLIB=1", "GEM_PATH=1", "GEM_HOME=1", "JAVA_TOOL_OPTIONS=1",
-	                  "_JAVA_OPTIONS=1", "JDK_JAVA_OPTIONS=1", "DOTNET_STARTUP_HOOKS=1", "GOFLAGS=1",
-	                  "OP_SERVICE_ACCOUNT_TOKEN=1", "OP_CONNECT_TOKEN=1", "OP_SESSION_my=1"),
-	             LIST()},
-	            {"twice, without \"=\", with two", POLICY("env-safe", ""),
-	             LIST("LD_PRELOAD=1", "A=1", "LD_PRELOAD=2", "LD_PRELOAD", "LD_PRELOAD==3"), LIST("A=1")},
-	            {"its neighbours stay", POLICY("env-safe", ""),
-	             LIST("LD=1", "XLD_PRELOAD=1", "ld_preload=1", "ENVIRON=1", "PYTHONUTF8=1",
-	                  "=LD_PRELOAD=1", "A=LD_PRELOAD=1", " LD_PRELOAD=1"),
-	             LIST("LD=1", "XLD_PRELOAD=1", "ld_preload=1", "ENVIRON=1", "PYTHONUTF8=1",
-	                  "=LD_PRELOAD=1", "A=LD_PRELOAD=1", " LD_PRELOAD=1")},
-	            {"env-pass is no way around", POLICY("env-safe", "", "clean-env", "", "env-pass", "LD_*"),
-	             LIST("LD_PRELOAD=1", "LD_X=2", "HOME=/"), LIST("HOME=/")});
+	EXPECT_ROWS(
+		{"every name of the list", POLICY("env-safe", ""),
+	         LIST("LD_PRELOAD=1", "LD_LIBRARY_PATH=1", "LD_AUDIT=1", "LD_=1", "DYLD_INSERT_LIBRARIES=1",
+	              "GCONV_PATH=1", "GLIBC_TUNABLES=1", "BASH_ENV=1", "ENV=1", "CDPATH=1", "GLOBIGNORE=1",
+	              "BASH_FUNC_ls%%=() { id; }", "PROMPT_COMMAND=1", "IFS=1", "PYTHONSTARTUP=1",
+	              "PYTHONPATH=1", "PYTHONHOME=1", "NODE_OPTIONS=1", "NODE_PATH=1", "PERL5OPT=1",
+	              "PERL5LIB=1", "PERL5DB=1", "RUBYOPT=1", "RUBYLIB=1", "GEM_PATH=1", "GEM_HOME=1",
+	              "JAVA_TOOL_OPTIONS=1", "_JAVA_OPTIONS=1", "JDK_JAVA_OPTIONS=1",
+	              "DOTNET_STARTUP_HOOKS=1", "GOFLAGS=1", "OP_SERVICE_ACCOUNT_TOKEN=1",
+	              "OP_CONNECT_TOKEN=1", "OP_SESSION_my=1"),
+	         LIST()},
+		{"a beginning, an end, a middle", POLICY("env-safe", ""),
+	         LIST("GIT_CONFIG=1", "GIT_CONFIG_COUNT=1", "RESOLV_HOST_CONF=1", "ERL_AFLAGS=1",
+	              "ERL_FLAGS=1", "CARGO_TARGET_X86_64_LINKER=1", "VK_ADD_LAYER_PATH=1",
+	              "TCL8_6_TM_PATH=1", "LUA_PATH_5_4=1", "SSLKEYLOGFILE=1", "_JAVA_OPTIONS=1",
+	              "__EGL_VENDOR_LIBRARY_DIRS=1"),
+	         LIST()},
+		{"the last of a row, and of the table", POLICY("env-safe", ""),
+	         LIST("FPATH=1", "PYTHONINSPECT=1", "CARGO_TARGET_A_RUSTFLAGS=1", "GIT_SSL_NO_VERIFY=1",
+	              "OP_SESSION_=1"),
+	         LIST()},
+		{"any case, where the program takes any", POLICY("env-safe", ""),
+	         LIST("npm_config_registry=1", "NPM_CONFIG_X=1", "Npm_cOnfig_=1", "git_ssh=1", "npm_confi=1"),
+	         LIST("git_ssh=1", "npm_confi=1")},
+		{"what daily work needs stays", POLICY("env-safe", ""),
+	         LIST("PAGER=1", "EDITOR=1", "BROWSER=1", "TMPDIR=1", "TERMINFO=1", "MALLOC_ARENA_MAX=1",
+	              "CARGO_HOME=1", "CARGO_TARGET_DIR=1", "CC=1", "HTTPS_PROXY=1", "SSL_CERT_FILE=1",
+	              "GIT_AUTHOR_NAME=1", "GIT_TERMINAL_PROMPT=0", "PYTHONSAFEPATH=1", "JAVA_HOME=1",
+	              "GOPATH=1", "JULIA_NUM_THREADS=1", "SSH_AUTH_SOCK=1"),
+	         LIST("PAGER=1", "EDITOR=1", "BROWSER=1", "TMPDIR=1", "TERMINFO=1", "MALLOC_ARENA_MAX=1",
+	              "CARGO_HOME=1", "CARGO_TARGET_DIR=1", "CC=1", "HTTPS_PROXY=1", "SSL_CERT_FILE=1",
+	              "GIT_AUTHOR_NAME=1", "GIT_TERMINAL_PROMPT=0", "PYTHONSAFEPATH=1", "JAVA_HOME=1",
+	              "GOPATH=1", "JULIA_NUM_THREADS=1", "SSH_AUTH_SOCK=1")},
+		{"twice, without \"=\", with two", POLICY("env-safe", ""),
+	         LIST("LD_PRELOAD=1", "A=1", "LD_PRELOAD=2", "LD_PRELOAD", "LD_PRELOAD==3"), LIST("A=1")},
+		{"its neighbours stay", POLICY("env-safe", ""),
+	         LIST("LD=1", "XLD_PRELOAD=1", "ld_preload=1", "ENVIRON=1", "PYTHONUTF8=1", "=LD_PRELOAD=1",
+	              "A=LD_PRELOAD=1", " LD_PRELOAD=1"),
+	         LIST("LD=1", "XLD_PRELOAD=1", "ld_preload=1", "ENVIRON=1", "PYTHONUTF8=1", "=LD_PRELOAD=1",
+	              "A=LD_PRELOAD=1", " LD_PRELOAD=1")},
+		{"env-pass is no way around", POLICY("env-safe", "", "clean-env", "", "env-pass", "LD_*"),
+	         LIST("LD_PRELOAD=1", "LD_X=2", "HOME=/"), LIST("HOME=/")});
 }
 
 static void gpu_numbers_become_variables(void **state)
@@ -171,7 +194,7 @@ static void explain_says_names_and_no_values(void **state)
 	fflush(out);
 	assert_non_null(strstr(text, "  kept: PATH HOME "));
 	assert_non_null(strstr(text, "  kept, env-pass: MY_*\n"));
-	assert_non_null(strstr(text, "  dropped, env-safe: LD_* "));
+	assert_non_null(strstr(text, "  dropped, env-safe, C library: LD_* "));
 	assert_non_null(strstr(text, "  set, gpu: CUDA_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES\n"));
 	assert_non_null(strstr(text, "  set, env: TOKEN O?DD\n"));
 	assert_null(strstr(text, "s3cret"));
