@@ -1,6 +1,8 @@
 /* Races against the gate: whoever changes address, page, number or flags while connect(2) is being decided
  * must not get where no rule allows it. attack_race_control shows that the same body wins against a gate that
  * looks and then lets the kernel do it. security.md, 2.5, 2.6 and 3.2.
+ *
+ * alone: two threads race only where each has a processor.
  */
 #include <errno.h>
 #include <fcntl.h>

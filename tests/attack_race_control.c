@@ -1,6 +1,8 @@
 /* The control of attack_race: the same body against a gate that decides and then lets the kernel do it
  * (tests/broken/continues.c). It must win here, or it could not have won there. And once more with Landlock
  * left in place: the wall that stands behind the gate holds alone.
+ *
+ * alone: two threads race only where each has a processor.
  */
 #include <stdio.h>
 

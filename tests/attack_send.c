@@ -2,6 +2,8 @@
  * sendmsg(2) or sendmmsg(2) is being decided must not get a datagram where no rule allows it, nor bytes that are
  * not its own. attack_send_control shows that the same body wins against a gate that looks and then lets the
  * kernel do it. security.md, 2.5 to 2.7, 3.2 and 3.3.
+ *
+ * alone: two threads race only where each has a processor.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 /* The control of attack_send: the same body against a gate that decides and then lets the kernel do it
  * (tests/broken/sends.c). It must win here, or it could not have won there. And bare: what nobody decides on is
  * sent to wherever it points, and every datagram is counted once.
+ *
+ * alone: two threads race only where each has a processor.
  */
 #include <stdio.h>
 

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Run the tests and count them. Every test program speaks TAP; live and attack tests run as root and as an ordinary
 # user. usage: run.sh [beginning of names, such as live or unit_rule]...
-# environment: B (build directory), SL_LONG=1 (hammer for long), SL_ASAN=1 (B was built with sanitizers), SL_LIMIT (seconds
-# for one program)
+# environment: B (build directory), SL_LONG=1 (hammer for long), SL_ASAN=1 (B was built with sanitizers), SL_SLOTS
+# (how many programs at a time), SL_LIMIT (seconds for one program)
+#
+# Most of a test is waiting, so two programs run beside each other, each as all its users at once. A source that has a line
+# with "alone:" and why, gets the machine for itself: it measures memory or processors, or must win a race.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -10,9 +13,10 @@ B=${B:-build}
 kinds=("$@")
 [ "${#kinds[@]}" -gt 0 ] || kinds=(unit live attack)
 limit=${SL_LONG:+7200}
-limit=${SL_LIMIT:-${limit:-150}}
+limit=${SL_LIMIT:-${limit:-240}}
+slots=${SL_SLOTS:-2}
 user=1000
-passed=0 failed=0 skipped=0 failures=()
+passed=0 failed=0 skipped=0 failures=() begun=()
 
 # An ordinary user may not be able to look into this directory; and what the tests write must be theirs.
 stage=$(mktemp -d /tmp/sluice-tests.XXXXXX)
@@ -39,32 +43,72 @@ run_one() {
 		chown "$user:$user" "$tmp" "$tmp.run"
 		command=(setpriv --reuid "$user" --regid "$user" --clear-groups "${command[@]}")
 	fi
+	# Programs whose names the whole machine shares wait for each other.
+	! grep -aq '^# one at a time$' "$program" || command=(flock -o "$stage/names" "${command[@]}")
 	(cd "$tmp" && exec "${command[@]}") >"$log" 2>&1 </dev/null
 	echo $? >"$log.status"
 	rm -rf "$tmp" "$tmp.run"
 }
 
-# The same program as several users, at the same time: they share nothing but the machine. "# one at a time" is for those
-# whose programs use names that the whole machine shares.
+# The same program as several users, at the same time: they share nothing but the machine.
 run_all() {
-	local program=$1 name as
+	local program=$1 since=$SECONDS as
+	shift
+	for as in "$@"; do
+		run_one "$program" "$as" &
+	done
+	wait
+	echo $((SECONDS - since)) >"$logs/$(basename "$program").seconds"
+}
+
+is_alone() { # NAME
+	grep -qsE '^(#| \*|/\*) alone: ' "tests/$1" "tests/$1.c"
+}
+
+# What has ended is counted in the order in which it began, so that the output is the same each time.
+count_ended() {
+	local name users as
+	while [ "${#begun[@]}" -gt 0 ]; do
+		read -r name users <<<"${begun[0]}"
+		[ -e "$logs/$name.seconds" ] || return
+		for as in $users; do
+			count_one "$name" "$as" "$logs/$name.$as.log" "$(cat "$logs/$name.$as.log.status")" \
+				"$(cat "$logs/$name.seconds")"
+		done
+		begun=("${begun[@]:1}")
+	done
+}
+
+# At most so many others may still be running.
+wait_for() {
+	while [ "$(jobs -pr | wc -l)" -gt "$1" ]; do
+		wait -n
+		count_ended
+	done
+	count_ended
+}
+
+# begin PROGRAM USER...
+begin() {
+	local program=$1 name
 	shift
 	name=$(basename "$program")
 	cp "$program" "$stage/bin/"
 	chmod 755 "$stage/bin/$name"
-	for as in "$@"; do
-		run_one "$program" "$as" &
-		! grep -aq '^# one at a time$' "$program" || wait
-	done
-	wait
-	for as in "$@"; do
-		count_one "$name" "$as" "$logs/$name.$as.log" "$(cat "$logs/$name.$as.log.status")"
-	done
+	if is_alone "$name"; then
+		wait_for 0
+	else
+		wait_for $((slots - 1))
+	fi
+	rm -f "$logs/$name.seconds"
+	begun+=("$name $*")
+	run_all "$program" "$@" &
+	! is_alone "$name" || wait_for 0
 }
 
 # A program that dies, or says less than its plan, has failed whatever it printed before.
 count_one() {
-	local name=$1 as=$2 log=$3 status=$4 ok bad skip planned
+	local name=$1 as=$2 log=$3 status=$4 seconds=$5 ok bad skip planned
 	# cmocka 1.1.5 writes a skipped test as "not ok N # SKIP name".
 	skip=$(grep -acE '^(not )?ok [0-9]+.*# ?SKIP' "$log")
 	ok=$(grep -aE '^ok [0-9]+' "$log" | grep -avcE '# ?SKIP')
@@ -75,7 +119,7 @@ count_one() {
 		echo "# $name: exit status $status, $((ok + skip)) of $planned tests reported" >>"$log"
 	fi
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
-	printf '%-32s %-5s %3d passed %3d failed %3d skipped\n' "$name" "$as" "$ok" "$bad" "$skip"
+	printf '%-32s %-5s %3d passed %3d failed %3d skipped %3d s\n' "$name" "$as" "$ok" "$bad" "$skip" "$seconds"
 	grep -aE '# ?SKIP' "$log" | grep -avE '^not ok' | sed 's/^/    /'
 	if [ "$bad" -gt 0 ]; then
 		failures+=("$name ($as)")
@@ -98,15 +142,16 @@ for kind in "${kinds[@]}"; do
 			continue
 		fi
 		if [[ "$(basename "$program")" == unit_* ]]; then
-			run_all "$program" any
+			begin "$program" any
 		elif [ "$(id -u)" -eq 0 ]; then
-			run_all "$program" root user
+			begin "$program" root user
 		else
-			run_all "$program" user
+			begin "$program" user
 			echo "    not run as root: make check was started by uid $(id -u)"
 		fi
 	done
 done
+wait_for 0
 
 [ "${#failures[@]}" -eq 0 ] || printf 'failed: %s\n' "${failures[@]}"
 echo "$passed passed, $failed failed, $skipped skipped"
