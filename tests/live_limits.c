@@ -1,5 +1,7 @@
 /* max-memory, max-processes and cpu as a user meets them: real programs, statuses, what the throttle does to job control.
- * How they are walked around, or not, is attack_limits.c. */
+ * How they are walked around, or not, is attack_limits.c.
+ *
+ * alone: what a share of the processors is shows only where nobody else wants them. */
 #include "tests/common/common.h"
 
 #include <fcntl.h>
@@ -145,6 +147,11 @@ static int program_run(const char *const keys[], const char *const argv[], sl_re
 		fail_msg("%s: %s", argv[0], error.message);
 	sl_policy_free(policy);
 	return result->status.code;
+}
+
+static int burn_ms(void)
+{
+	return long_run() ? 3000 : 1500;
 }
 
 static double burnt_under(const char *how, const char *percent)
