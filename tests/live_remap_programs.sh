@@ -52,19 +52,28 @@ confined() { # OPTION...
 	echo "$sluice run --fs-system -r $top --net-allow tcp://127.0.0.1:$port --net-allow-bind tcp://$port $*"
 }
 
-await() { # FILE: has a line
+await() { # FILE: has a line, or its server, the last one begun, has ended
 	local tries
 	for ((tries = 0; tries < 300; tries++)); do
 		[ -s "$1" ] && return
+		kill -0 "${started[-1]}" 2>/dev/null || return
 		sleep 0.1
 	done
 }
 
-port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 mkfifo "$top/go"
 exec 9<>"$top/go" # so that no server waits for the others to open it
-serve outside env
-await "$top/outside.out"
+# Between the look and the bind somebody else may get the port: then another.
+for attempt in 1 2 3 4 5; do
+	port=$("$python" "$SOURCE/tests/programs/ports.py" 1)
+	serve outside env
+	await "$top/outside.out"
+	[ ! -s "$top/outside.out" ] || break
+	grep -q "Address already in use" "$top/outside.err" || break
+	echo "# attempt $attempt: port $port was taken meanwhile"
+	wait "${started[-1]}"
+	unset 'started[-1]'
+done
 tap_is "the outsider has the port" outside "$(cat "$top/outside.out")"
 
 read -ra plain <<<"$(confined)"
