@@ -130,11 +130,6 @@ static int burn_main(const char *how, const char *ms)
 
 /* ---- helpers ---- */
 
-static int burn_ms(void)
-{
-	return long_run() ? 3000 : 1500;
-}
-
 static int program_run(const char *const keys[], const char *const argv[], sl_result *result)
 {
 	sl_policy *policy = policy_of(keys);
