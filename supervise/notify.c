@@ -7,7 +7,8 @@
 #include "supervise/gate.h"
 
 /* RECV without a notification blocks, whatever O_NONBLOCK says; on older kernels also after the last confined
- * process has gone. So poll first. */
+ * process has gone. So poll first. POLLERR is no end: the kernel says it when a signal of ours, such as the guard's tick
+ * (connect.c), came while it waited for the listener's lock. */
 int notify_ready(int listener, int others)
 {
 	struct pollfd ready[2] = {{.fd = listener, .events = POLLIN}, {.fd = others, .events = POLLIN}};
@@ -16,7 +17,7 @@ int notify_ready(int listener, int others)
 		return errno == EINTR ? 0 : -errno;
 	if (ready[0].revents & POLLIN)
 		return 1;
-	return ready[0].revents & (POLLHUP | POLLERR | POLLNVAL) ? -EPIPE : 0;
+	return ready[0].revents & (POLLHUP | POLLNVAL) ? -EPIPE : 0;
 }
 
 int notify_recv(int listener, struct call *call)
