@@ -2,8 +2,6 @@
  * --wrap=kernel_probe_gate. */
 #include "tests/live_connect.c"
 
-#include "confine/confine.h"
-
 void __real_kernel_probe_gate(struct kernel *kernel);
 void __wrap_kernel_probe_gate(struct kernel *kernel);
 

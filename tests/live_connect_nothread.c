@@ -1,9 +1,6 @@
 /* live_connect.c on a gate that cannot name a thread by a pidfd: kernels before 6.9. Linked with
  * --wrap=kernel_probe_gate. */
-#define VARIANT_NOTHREAD
 #include "tests/live_connect.c"
-
-#include "confine/confine.h"
 
 void __real_kernel_probe_gate(struct kernel *kernel);
 void __wrap_kernel_probe_gate(struct kernel *kernel);

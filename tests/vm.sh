@@ -76,7 +76,8 @@ initramfs_make() {
 # The guest's first program may be edited without fetching a kernel.
 initramfs_pack() {
 	install -m 755 tests/vm/init.sh "$1/initramfs/init"
-	(cd "$1/initramfs" && find . | busybox cpio -o -H newc 2>/dev/null) >"$1/initramfs.cpio"
+	(cd "$1/initramfs" && find . | busybox cpio -o -H newc 2>/dev/null) >"$1/initramfs.new"
+	mv "$1/initramfs.new" "$1/initramfs.cpio"
 }
 
 # A KVM of a machine whose processor has no virtualization of its own stops before the kernel's first word.
@@ -86,9 +87,8 @@ acceleration() {
 
 # What the guest is to do, and its answer, go through one directory.
 kernel_run() {
-	local version=$1 place=$2 out=$3 status=0
-	rm -rf "$out"
-	mkdir -p "$out"
+	local version=$1 place=$2 status=0 out
+	out=$(mktemp -d "$PWD/build/vm/run.XXXXXX")
 	printf '%s\n' "$command" >"$out/job"
 	timeout -k 5 "$limit" qemu-system-x86_64 -accel "$(acceleration)" -cpu max -smp 2 -m "$MEMORY" \
 		-nodefaults -no-user-config -display none -no-reboot -monitor none \
@@ -98,12 +98,14 @@ kernel_run() {
 		-chardev stdio,id=answer,signal=off -serial chardev:answer \
 		-virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
 		-virtfs "local,path=$out,mount_tag=out,security_model=none" </dev/null || status=$?
-	if [ ! -s "$out/status" ]; then
+	rm -rf "build/vm/$version"
+	mv "$out" "build/vm/$version"
+	if [ ! -s "build/vm/$version/status" ]; then
 		echo "vm: $version: the guest did not finish (qemu: $status)"
-		tail -n 20 "$out/console"
+		tail -n 20 "build/vm/$version/console"
 		return 1
 	fi
-	return "$(cat "$out/status")"
+	return "$(cat "build/vm/$version/status")"
 }
 
 result=0
@@ -112,6 +114,6 @@ for version in "${kernels[@]}"; do
 	kernel_fetch "$version" "$place"
 	initramfs_pack "$place"
 	echo "== $version: $(ls "$place/lib/modules")"
-	kernel_run "$version" "$place" "$PWD/build/vm/$version" || result=$?
+	kernel_run "$version" "$place" || result=$?
 done
 exit "$result"
