@@ -29,22 +29,50 @@ static void file_close(FILE **file)
 }
 #define cleanup_file __attribute__((cleanup(file_close)))
 
-/* The kernel's own threads for a ring of this process: a ring may have neither descriptor nor mapping. */
-static int task_check(DIR *tasks, const char *name, sl_error *error)
+/* Up to `room` - 1 bytes of a thread's file; -ENOENT: the thread has gone. */
+static int task_read(DIR *tasks, const char *name, const char *file, char *text, size_t room)
 {
-	char path[300], comm[32] = "";
+	char path[300];
 	cleanup_fd int fd = -1;
 	ssize_t size;
 
-	snprintf(path, sizeof(path), "%s/comm", name);
+	snprintf(path, sizeof(path), "%s/%s", name, file);
 	fd = openat(dirfd(tasks), path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, comm, sizeof(comm) - 1);
+	size = fd < 0 ? -1 : read(fd, text, room - 1);
 	if (size < 0)
-		return error_errno(error, -errno, "pre-flight: /proc/self/task/%.20s", name);
-	if (strncmp(comm, "iou-", 4) == 0)
+		return errno == ESRCH ? -ENOENT : -errno;
+	text[size] = '\0';
+	return 0;
+}
+
+/* pthread_join(3) returns when a thread will run no more of the program, and the kernel lists it a little longer. Not so a
+ * leader that has left: /proc/self shows nothing of a process whose leader it was. */
+static bool task_is_leaving(DIR *tasks, const char *name)
+{
+	enum { PF_EXITING = 4 };
+	char stat[512];
+	const char *behind_name;
+	unsigned long flags;
+
+	return atoi(name) != getpid() && task_read(tasks, name, "stat", stat, sizeof(stat)) == 0 &&
+	       (behind_name = strrchr(stat, ')')) != NULL &&
+	       sscanf(behind_name + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 &&
+	       (flags & PF_EXITING) != 0;
+}
+
+/* How many that run: 0 or 1. And none may be the kernel's own, for a ring of this process: a ring may have neither
+ * descriptor nor mapping. */
+static int task_check(DIR *tasks, const char *name, sl_error *error)
+{
+	char comm[32];
+	int r = task_read(tasks, name, "comm", comm, sizeof(comm));
+
+	if (r < 0 && r != -ENOENT)
+		return error_errno(error, r, "pre-flight: /proc/self/task/%.20s", name);
+	if (r == 0 && strncmp(comm, "iou-", 4) == 0)
 		return error_set(error, -EPERM,
 		                 "pre-flight: an io_uring has threads here; it would pass the walls");
-	return 0;
+	return r == 0 && !task_is_leaving(tasks, name);
 }
 
 /* unshare(2): "CLONE_THREAD ... fails with EINVAL if the caller is multithreaded". It changes nothing. */
@@ -66,7 +94,7 @@ static int threads_count(unsigned *threads, sl_error *error)
 
 		if (r < 0)
 			return r;
-		*threads += entry->d_name[0] != '.';
+		*threads += (unsigned)r;
 	}
 	return 0;
 }
