@@ -236,7 +236,7 @@ static void workers_keepers_and_stand_ins_are_killed_under_load(const char *key,
 
 		process_kill(victim, SIGKILL);
 		killed += victim > 0;
-		usleep((useconds_t)(random() % 100000));
+		usleep((useconds_t)(random() % 100000) * (useconds_t)slowness());
 	}
 	assert_true(settles());
 	load_end(text_of("%d killed", killed), clients);

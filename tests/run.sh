@@ -2,7 +2,7 @@
 # Run the tests and count them. Every test program speaks TAP; live and attack tests run as root and as an ordinary
 # user. usage: run.sh [beginning of names, such as live or unit_rule]...
 # environment: B (build directory), SL_LONG=1 (hammer for long), SL_ASAN=1 (B was built with sanitizers), SL_SLOTS
-# (how many programs at a time), SL_LIMIT (seconds for one program)
+# (how many programs at a time), SL_SLOW=N (all takes N times as long here)
 #
 # Most of a test is waiting, so two programs run beside each other, each as all its users at once. A source that has a line
 # with "alone:" and why, gets the machine for itself: it measures memory or processors, or must win a race.
@@ -13,7 +13,7 @@ B=${B:-build}
 kinds=("$@")
 [ "${#kinds[@]}" -gt 0 ] || kinds=(unit live attack)
 limit=${SL_LONG:+7200}
-limit=${SL_LIMIT:-${limit:-240}}
+limit=$((${limit:-240} * (1 + ${SL_SLOW:-1} / 4)))
 slots=${SL_SLOTS:-2}
 user=1000
 passed=0 failed=0 skipped=0 failures=() begun=()
@@ -131,6 +131,7 @@ count_one() {
 # unit tests' business. What UBSan finds must end the process to be seen.
 sanitizers() {
 	[ -n "${SL_ASAN-}" ] || return 0
+	export SL_SLOW=${SL_SLOW:-3}
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=0
 	[[ "$1" != unit* ]] || ASAN_OPTIONS=detect_leaks=1
 }

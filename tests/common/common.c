@@ -376,6 +376,13 @@ bool long_run(void)
 	return getenv("SL_LONG") != NULL;
 }
 
+int slowness(void)
+{
+	const char *times = getenv("SL_SLOW");
+
+	return times == NULL ? 1 : atoi(times);
+}
+
 const char *scratch(void)
 {
 	const char *directory = getenv("TEST_TMP");

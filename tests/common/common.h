@@ -107,7 +107,8 @@ int open_descriptors(pid_t process); /* how many; -1 when it cannot be seen */
 long private_kib(pid_t process);     /* Private_Clean + Private_Dirty; -1 */
 double seconds_now(void);            /* CLOCK_MONOTONIC */
 bool long_run(void);                 /* SL_LONG is set */
-const char *scratch(void);           /* TEST_TMP: a directory of this test's own */
+int slowness(void);        /* how many times longer than on a machine of its own all may take: SL_SLOW */
+const char *scratch(void); /* TEST_TMP: a directory of this test's own */
 
 /* In an attempt: what does not hold ends it with 10000 and the line, and is told on stderr. */
 #define EXPECT(condition)                                                                               \

@@ -1,8 +1,6 @@
 #!/bin/bash
 # The guest's second program and its init: what a system has mounted, then the job of tests/vm.sh, then the end.
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb B
-# Every instruction may be a dozen here.
-export SL_LIMIT=1500
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb B SL_SLOW
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
 # The guest's first program: the host's files from 9p, below a layer of memory that takes what is written.
-# tests/vm.sh gives TOP, B and MODULES with the kernel's command line.
+# tests/vm.sh gives TOP, B, SL_SLOW and MODULES with the kernel's command line.
 /bin/busybox --install -s /bin
 mkdir -p /proc /host /layer /root
 mount -t proc proc /proc
