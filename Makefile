@@ -186,6 +186,9 @@ check-kernels:
 	$(Q)./tests/deps.sh qemu-system-x86 busybox-static kmod xz-utils
 	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)B=$(B) KERNELS="$(KERNELS)" ./tests/vm.sh $(if $(NAMES),-- $(NAMES))
+	$(Q)for scope in 1 2 3; do \
+	        B=$(B) ./tests/vm.sh -k $(lastword $(KERNELS)) -p sysctl.kernel.yama.ptrace_scope=$$scope -- live_yama || exit; \
+	done
 
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all $(BENCHES)

@@ -249,12 +249,13 @@ static int gate_check(const char *reason, const struct kernel *kernel, enum plan
 		                         : "pidfd_getfd(2) (Linux 5.6)");
 	if (kernel->yama >= 3 || (kernel->yama == 2 && !kernel->ptrace_capable) ||
 	    (kernel->yama == 1 && mode == PLAN_IN_PLACE && !kernel->ptrace_capable))
-		return error_set(error, -ENOTSUP,
-		                 "%s needs a supervisor, and kernel.yama.ptrace_scope=%d "
-		                 "keeps it from the program's sockets; %s",
-		                 reason, kernel->yama,
-		                 kernel->yama == 1 ? "start the program with `sluice run`"
-		                                   : "use any-address rules (tcp://*:PORT)");
+		return error_set(
+			error, -ENOTSUP,
+			"%s needs a supervisor, and kernel.yama.ptrace_scope=%d keeps it out of the program; %s",
+			reason, kernel->yama,
+			kernel->yama == 1                        ? "start the program with `sluice run`"
+			: strncmp(reason, "net-allow ", 10) == 0 ? "use any-address rules (tcp://*:PORT)"
+								 : "go without, or lower that");
 	return 0;
 }
 

@@ -386,6 +386,9 @@ static void the_cure_for_yama_1_is_to_be_launched(void **state)
 	row.kernel.yama = 2;
 	row.words[0] = "any-address";
 	expect(&row);
+	row.keys = POLICY("max-processes", "5");
+	row.words[0] = "go without";
+	expect(&row);
 }
 
 static void no_second_supervisor(void **state)
