@@ -157,7 +157,7 @@ $(B)/tests/live_child: SL_LDFLAGS += -Wl,--wrap=kernel_probe
 $(B)/tests/live_limits: SL_LDFLAGS += -Wl,--wrap=cputime_open
 $(B)/tests/attack_supervisor: $(B)/tests/broken/steps.o
 $(B)/tests/attack_supervisor: SL_LDFLAGS += -Wl,--wrap=guard_detach,--wrap=gate_open,--wrap=handover_report \
-    -Wl,--wrap=fd_send,--wrap=filter_load,--wrap=fd_write_all,--wrap=fd_recv,--wrap=gate_listen,--wrap=guard_lock \
+    -Wl,--wrap=handover_take,--wrap=filter_load,--wrap=fd_write_all,--wrap=gate_listen,--wrap=guard_lock \
     -Wl,--wrap=notify_recv,--wrap=target_socket,--wrap=target_read,--wrap=connect_guarded \
     -Wl,--wrap=pending_connect,--wrap=notify_send
 

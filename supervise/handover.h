@@ -1,24 +1,21 @@
 /* The hand-over of the listener, both sides.
  *
- *     target                         helper (shares the target's            supervisor
- *                                    descriptors, has no filter)
- *                                                                           opens loop and ring
- *       <---------------------------------------------------------- status: ready
- *     clones the helper              waits for a number
+ *     target                                                supervisor
+ *                                                           opens loop and ring
+ *       <------------------------------------------ status: ready
  *     raises the walls: the kernel
- *     puts the listener into the
- *     shared table
- *       ---- its number ---------->  sendmsg(SCM_RIGHTS) -----------------> recvmsg
- *     reaps the helper               ends
- *     closes the listener                                                   locks itself in
- *       <---------------------------------------------------------- status: serving
- *     connect(control, nonce) ~~~~~~~~~~ the first notification ~~~~~~~~~~> sees memory and descriptors
+ *     gives it the listener
+ *       ---- its number --------------------------> pidfd_getfd(2)
+ *                                                           locks itself in
+ *       <------------------------------------------ status: serving
+ *     closes the listener
+ *     connect(control, nonce) ~~ the first notification ~~> sees memory and descriptors
  *     returns
  *
  * The target cannot send the listener itself: a policy may trap sendmsg, and the send would wait for an
- * answer from him who waits for the send. Whoever dies on the way closes an end of the control socket, and
- * the other one reads end of file. Once the helper has ended and the target has closed its number, the
- * supervisor's is the only copy: none can answer in its place.
+ * answer from him who waits for the send. So it is taken, which the supervisor must be able to do with the target's
+ * sockets anyhow. Whoever dies on the way closes an end of the control socket, and the other one reads end of file. Once
+ * the target has closed its number, the supervisor's is the only copy: none can answer in its place.
  */
 #ifndef SL_SUPERVISE_HANDOVER_H
 #define SL_SUPERVISE_HANDOVER_H
@@ -31,6 +28,9 @@
  * 0, or -errno and *step; *confined says whether the walls are up. */
 int handover_target(int control, const struct walls *walls, const uint8_t *nonce, bool *confined,
                     const char **step);
+
+/* The other side: the listener, by a pidfd of the target. -ECONNRESET when the target has ended. */
+int handover_take(int control, int target);
 
 /* One message of a status: 0 or -errno. */
 int handover_report(int control, int status);

@@ -32,9 +32,9 @@ static void control_ready(struct ev_loop *loop, struct ev_io *watcher, int event
 	fd_close(&gate->control);
 }
 
-static int gate_take_listener(struct gate *gate)
+static int gate_take_listener(struct gate *gate, int target)
 {
-	int listener = fd_recv(gate->control);
+	int listener = handover_take(gate->control, target);
 
 	if (listener < 0)
 		return listener;
@@ -43,22 +43,34 @@ static int gate_take_listener(struct gate *gate)
 	return 0;
 }
 
+/* The thread: where the first one has ended, the process has no descriptors by that one's number. */
+static int target_open(const struct prepared *prepared, pid_t thread)
+{
+	bool threads = prepared->kernel.pidfd_thread;
+	int pidfd = (int)syscall(SYS_pidfd_open, threads ? thread : getppid(), threads ? PIDFD_THREAD : 0);
+
+	return pidfd < 0 ? -errno : pidfd;
+}
+
 /* The forked supervisor; ends with the last confined process. */
 static __attribute__((noreturn)) void supervisor_main(const struct prepared *prepared, int control,
-                                                      pid_t target)
+                                                      pid_t target, pid_t thread)
 {
 	static struct gate gate;
-	int keep[GUARD_KEEP_MAX] = {control}, r;
+	int keep[GUARD_KEEP_MAX] = {control}, pidfd = -1, r;
 
 	if ((r = guard_detach(keep, 1 + prepare_fds(prepared, keep + 1))) < 0 ||
-	    (r = gate_open(&gate, &prepared->rules, control)) < 0) {
+	    (r = gate_open(&gate, &prepared->rules, control)) < 0 ||
+	    (r = pidfd = target_open(prepared, thread)) < 0) {
 		handover_report(control, r);
 		_exit(1);
 	}
 	gate.probed = target;
-	if (handover_report(control, 0) < 0 || gate_take_listener(&gate) < 0)
+	if (handover_report(control, 0) < 0)
 		_exit(1);
-	if ((r = guard_lock(&prepared->guard)) < 0 || handover_report(control, r) < 0) {
+	r = gate_take_listener(&gate, pidfd);
+	close(pidfd);
+	if (r < 0 || (r = guard_lock(&prepared->guard)) < 0 || handover_report(control, r) < 0) {
 		handover_report(control, r);
 		_exit(1);
 	}
@@ -74,7 +86,7 @@ struct supervisor {
 static int supervisor_start(struct supervisor *supervisor, const struct prepared *prepared, sl_error *error)
 {
 	cleanup_fd int ours = -1, theirs = -1;
-	pid_t self = getpid();
+	pid_t self = getpid(), thread = gettid();
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -89,7 +101,7 @@ static int supervisor_start(struct supervisor *supervisor, const struct prepared
 	if (supervisor->pid < 0)
 		return error_errno(error, -errno, "the supervisor's fork");
 	if (supervisor->pid == 0)
-		supervisor_main(prepared, theirs, self);
+		supervisor_main(prepared, theirs, self, thread);
 	supervisor->control = fd_steal(&ours);
 	return 0;
 }

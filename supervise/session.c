@@ -119,8 +119,8 @@ static int listener_take(struct session *session, int control)
 
 	if (r < 0)
 		return r;
-	if ((listener = fd_recv(control)) < 0)
-		return listener == -EPIPE ? -ECONNRESET : listener;
+	if ((listener = handover_take(control, session->command_pidfd)) < 0)
+		return listener;
 	gate_listen(&session->gate, listener);
 	return 0;
 }

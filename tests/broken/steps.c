@@ -8,6 +8,7 @@
 #include "confine/confine.h"
 #include "core/fd.h"
 #include "supervise/gate.h"
+#include "supervise/handover.h"
 
 struct strike *strike;
 
@@ -57,11 +58,10 @@ WRAP(int, GUARD_DETACH, guard_detach, (const int *keep, size_t count), (keep, co
 WRAP(int, GATE_OPEN, gate_open, (struct gate * gate, const struct gate_rules *rules, int control),
      (gate, rules, control))
 WRAP(int, HANDOVER_REPORT, handover_report, (int control, int status), (control, status))
-WRAP(int, HELPER_SENDS, fd_send, (int socket, int fd), (socket, fd))
 WRAP(int, APP_FILTERS, filter_load, (const struct filter_program *program, unsigned long flags),
      (program, flags))
 WRAP(int, APP_TELLS, fd_write_all, (int fd, const void *data, size_t size), (fd, data, size))
-WRAP(int, FD_RECV, fd_recv, (int socket), (socket))
+WRAP(int, HANDOVER_TAKE, handover_take, (int control, int target), (control, target))
 WRAP(int, GUARD_LOCK, guard_lock, (const struct filter_program *program), (program))
 WRAP(int, NOTIFY_RECV, notify_recv, (int listener, struct call *call), (listener, call))
 WRAP(int, TARGET_SOCKET, target_socket, (struct gate * gate, const struct call *call, int number),

@@ -7,15 +7,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* In the order in which they come; those of the supervisor but for the helper's and the app's. */
+/* In the order in which they come; those of the supervisor but for the app's. */
 #define STEPS(STEP)           \
 	STEP(GUARD_DETACH)    \
 	STEP(GATE_OPEN)       \
 	STEP(HANDOVER_REPORT) \
-	STEP(HELPER_SENDS)    \
 	STEP(APP_FILTERS)     \
 	STEP(APP_TELLS)       \
-	STEP(FD_RECV)         \
+	STEP(HANDOVER_TAKE)   \
 	STEP(GATE_LISTEN)     \
 	STEP(GUARD_LOCK)      \
 	STEP(NOTIFY_RECV)     \
