@@ -289,7 +289,7 @@ static void emit_tree(struct assembler *to, const struct plan *plan)
 static int assembler_start(struct assembler *to, pid_t gate)
 {
 	*to = (struct assembler){.gate = gate};
-	to->code = calloc(PROGRAM_MAX, sizeof(*to->code));
+	to->code = malloc(PROGRAM_MAX * sizeof(*to->code)); /* pages that nobody writes cost nothing */
 	return to->code == NULL ? -ENOMEM : 0;
 }
 

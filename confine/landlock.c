@@ -1,11 +1,9 @@
-/* The Landlock ruleset: landlock(7). Paths are opened once, and their kind is asked of the same descriptor
- * that the rule is made of. */
+/* The Landlock ruleset: landlock(7). Paths are opened once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -102,6 +100,17 @@ int grant_error(const char *name, int code, sl_error *error)
 	return error_errno(error, code, "%.180s", name);
 }
 
+/* EINVAL: no directory, and what is only for directories was asked for. Two calls for a file, and one for most. */
+static int rule_add(int ruleset, struct landlock_path_beneath_attr *rule)
+{
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, rule, 0) == 0)
+		return 0;
+	if (errno != EINVAL || (rule->allowed_access & ~FS_FILE_ACCESS) == 0)
+		return -errno;
+	rule->allowed_access &= FS_FILE_ACCESS;
+	return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, rule, 0) < 0 ? -errno : 0;
+}
+
 static int rule_add_path(int ruleset, const struct plan *plan, const struct path_grant *grant,
                          sl_error *error)
 {
@@ -109,18 +118,14 @@ static int rule_add_path(int ruleset, const struct plan *plan, const struct path
 	cleanup_fd int path = opened;
 	struct landlock_path_beneath_attr rule = {.allowed_access = grant->access & plan->handled_fs,
 	                                          .parent_fd = path};
-	struct stat status;
+	int r;
 
 	if (grant->if_exists && (opened == -ENOENT || opened == -ENOTDIR || opened == -EACCES))
 		return 0;
 	if (opened < 0)
 		return grant_error(grant->path, opened, error);
-	if (fstat(path, &status) < 0)
-		return error_errno(error, -errno, "%.180s", grant->path);
-	if (!S_ISDIR(status.st_mode))
-		rule.allowed_access &= FS_FILE_ACCESS;
-	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
-		return error_errno(error, -errno, "landlock rule for %.180s", grant->path);
+	if ((r = rule_add(ruleset, &rule)) < 0)
+		return error_errno(error, r, "landlock rule for %.180s", grant->path);
 	return 0;
 }
 

@@ -688,7 +688,7 @@ static int plan_fill(struct plan *plan, const sl_policy *policy, const struct pl
 	if ((r = plan_files(plan, policy, net, kernel)) < 0 || (r = plan_network(plan, net, kernel)) < 0 ||
 	    (r = plan_fds(plan, policy)) < 0)
 		return error_errno(error, r, "plan");
-	if ((plan->rules = calloc(RULES_KEPT_MAX, sizeof(*plan->rules))) == NULL)
+	if ((plan->rules = malloc(RULES_KEPT_MAX * sizeof(*plan->rules))) == NULL)
 		return error_errno(error, -ENOMEM, "plan");
 	plan->conditions = conditions_of(plan, policy, net, kernel);
 	slots_fill(plan->slots, plan->conditions, plan->rules);

@@ -80,7 +80,8 @@ int gate_open_idle(struct gate *gate, const struct gate_rules *rules)
 {
 	int r;
 
-	*gate = (struct gate){.rules = rules, .listener = -1, .control = -1, .waits = -1};
+	gate->rules = rules;
+	gate->listener = gate->control = gate->waits = -1;
 	if ((r = arena_init()) < 0)
 		return r;
 	if ((gate->null = guard_null()) < 0)

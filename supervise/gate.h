@@ -156,7 +156,7 @@ struct gate {
 	unsigned pending_free, pending_count, pending_look, pending_high;
 };
 
-/* gate.c */
+/* gate.c. The gate is one of static memory, all zeroes: it has pages that are not there until they are used. */
 int gate_open(struct gate *gate, const struct gate_rules *rules, int control);
 int gate_open_idle(struct gate *gate,
                    const struct gate_rules *rules); /* the loop alone: no call will be asked about */

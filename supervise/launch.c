@@ -258,6 +258,7 @@ static int launch_kept(struct prepared *prepared, const struct command *command,
 	job.reports = ends.theirs[1];
 	memcpy(job.others, ends.ours, sizeof(job.others));
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	launch.session.cgroup = &prepared->cgroup;
 	if ((launch.session.keeper = keeper_start(&job)) < 0) {
 		error_errno(error, launch.session.keeper, "starting the command");
 		return EXIT_SLUICE;

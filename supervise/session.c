@@ -125,28 +125,45 @@ static int listener_take(struct session *session, int control)
 	return 0;
 }
 
-int session_take_over(struct session *session, const struct prepared *prepared,
-                      const struct session_ends *ends)
+static int started_await(struct session *session)
 {
-	struct gate *gate = &session->gate;
 	struct keeper_report started;
-	int control = ends->ours[0], r;
 
-	session->reports = ends->ours[1];
-	session->cgroup = &prepared->cgroup;
-	r = control >= 0 ? gate_open(gate, &prepared->rules, control)
-	                 : gate_open_idle(gate, &prepared->rules);
-	if (r < 0)
-		return r;
 	if (!report_read(session, &started))
 		return -ECHILD;
 	if (started.event != KEEPER_STARTED) {
 		report_take(session, &started);
 		return -ECHILD;
 	}
-	session->command = gate->probed = started.value;
-	if ((session->command_pidfd = fd_recv(session->reports)) < 0)
-		return session->command_pidfd;
+	session->command = started.value;
+	session->command_pidfd = fd_recv(session->reports);
+	return session->command_pidfd < 0 ? session->command_pidfd : 0;
+}
+
+int session_attend(struct session *session, const struct prepared *prepared, const struct session_ends *ends)
+{
+	int r;
+
+	session->reports = ends->ours[1];
+	if ((session->gate.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return -errno;
+	if ((r = started_await(session)) < 0)
+		return r;
+	return guard_lock(&prepared->guard);
+}
+
+int session_take_over(struct session *session, const struct prepared *prepared,
+                      const struct session_ends *ends)
+{
+	struct gate *gate = &session->gate;
+	int control = ends->ours[0], r;
+
+	session->reports = ends->ours[1];
+	r = control >= 0 ? gate_open(gate, &prepared->rules, control)
+	                 : gate_open_idle(gate, &prepared->rules);
+	if (r < 0 || (r = started_await(session)) < 0)
+		return r;
+	gate->probed = session->command;
 	if (gate->forks != NULL)
 		forks_begin(gate->forks, session->keeper);
 	if (control >= 0 && (r = listener_take(session, control)) < 0)

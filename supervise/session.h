@@ -11,7 +11,8 @@
 #include "supervise/keeper.h"
 
 struct session {
-	struct gate gate; /* without supervision its loop alone */
+	struct gate
+		gate; /* without supervision its loop alone, and not even that where nothing else is watched */
 	const struct cgroup *cgroup;
 	pid_t keeper, command;
 	int command_pidfd, reports;
@@ -34,6 +35,9 @@ int session_channels(struct session_ends *ends, bool supervised);
 /* Open the gate, take the listener, start to watch, and lock this process in. -errno: session_abandon() then. */
 int session_take_over(struct session *session, const struct prepared *prepared,
                       const struct session_ends *ends);
+
+/* The same where no call is supervised and nothing but the keeper is to be heard: session_wait() does the rest. */
+int session_attend(struct session *session, const struct prepared *prepared, const struct session_ends *ends);
 
 /* It failed with `code`. Where that is our own doing the keeper is killed, and with it the command (PR_SET_PDEATHSIG), and
  * true is returned; else the command is ending by itself, and is about to say why. */

@@ -159,15 +159,20 @@ static int standin_prepare(struct standin *standin, struct keeper_job *job, stru
 /* The command's pipes must see end of file when it closes them, so ours go. */
 static void standin_serve(struct standin *standin, struct session *session, const struct session_ends *ends)
 {
+	bool supervised = ends->ours[0] >= 0;
 	int r;
 
 	for (size_t i = 0; i < standin->stdio.count; i++)
 		close(standin->stdio.moves[i].source);
-	r = chdir("/") < 0 ? -errno : session_take_over(session, standin->prepared, ends);
+	if (chdir("/") < 0)
+		r = -errno;
+	else
+		r = supervised ? session_take_over(session, standin->prepared, ends)
+		               : session_attend(session, standin->prepared, ends);
 	if (r < 0 && session_abandon(session, r) && !session->failed)
 		standin_fail(standin, r, "the supervisor");
 	close(standin->owner);
-	if (r == 0)
+	if (r == 0 && supervised)
 		session_run(session);
 }
 
@@ -182,6 +187,7 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 	guard_forget_signals();
 	filter_set_pid(&standin->prepared->filter, GATE_LATER, getpid());
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	session.cgroup = &standin->prepared->cgroup;
 	if ((r = standin_prepare(standin, &job, &ends, &step)) < 0 ||
 	    (r = session.keeper = keeper_start(&job)) < 0) {
 		cgroup_remove(&standin->prepared->cgroup);

@@ -36,11 +36,8 @@ enum {
 
 static int children_open(int proc)
 {
-	char path[64];
-	int fd;
+	int fd = openat(proc, "thread-self/children", O_RDONLY | O_CLOEXEC);
 
-	snprintf(path, sizeof(path), "%d/task/%d/children", getpid(), getpid());
-	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
