@@ -13,10 +13,9 @@ union rights_buffer {
 	char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-int fd_send(int socket, int fd)
+int fd_send_with(int socket, const void *data, size_t size, int fd)
 {
-	char byte = 0;
-	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct iovec iov = {.iov_base = (void *)data, .iov_len = size};
 	union rights_buffer control = {0};
 	struct msghdr message = {
 		.msg_iov = &iov,
@@ -36,10 +35,16 @@ int fd_send(int socket, int fd)
 	return 0;
 }
 
-int fd_recv(int socket)
+int fd_send(int socket, int fd)
 {
-	char byte;
-	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	char byte = 0;
+
+	return fd_send_with(socket, &byte, 1, fd);
+}
+
+ssize_t fd_recv_with(int socket, void *data, size_t size, int flags, int *fd)
+{
+	struct iovec iov = {.iov_base = data, .iov_len = size};
 	union rights_buffer control = {0};
 	struct msghdr message = {
 		.msg_iov = &iov,
@@ -49,19 +54,27 @@ int fd_recv(int socket)
 	};
 	struct cmsghdr *rights;
 	ssize_t n;
-	int fd;
 
-	while ((n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0)
+	*fd = -1;
+	while ((n = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC)) < 0)
 		if (errno != EINTR)
 			return -errno;
-	if (n == 0)
-		return -EPIPE;
 	rights = CMSG_FIRSTHDR(&message);
-	if (rights == NULL || rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS ||
-	    rights->cmsg_len != CMSG_LEN(sizeof(int)))
-		return -EPROTO;
-	memcpy(&fd, CMSG_DATA(rights), sizeof(int));
-	return fd;
+	if (rights != NULL && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS &&
+	    rights->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(fd, CMSG_DATA(rights), sizeof(int));
+	return n;
+}
+
+int fd_recv(int socket)
+{
+	char byte;
+	int fd;
+	ssize_t n = fd_recv_with(socket, &byte, 1, 0, &fd);
+
+	if (n <= 0)
+		return n < 0 ? (int)n : -EPIPE;
+	return fd < 0 ? -EPROTO : fd;
 }
 
 int fd_write_all(int fd, const void *data, size_t size)

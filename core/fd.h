@@ -35,6 +35,11 @@ static inline void free_pointer(void *pointer)
 int fd_send(int socket, int fd);
 int fd_recv(int socket);
 
+/* The same with data of one's own. How many bytes came, 0 at end of file; *fd is -1 where none came along, or there was no
+ * room for it. */
+int fd_send_with(int socket, const void *data, size_t size, int fd);
+ssize_t fd_recv_with(int socket, void *data, size_t size, int flags, int *fd);
+
 /* All bytes or an error; -EPIPE when the other end is gone. */
 int fd_write_all(int fd, const void *data, size_t size);
 int fd_read_all(int fd, void *data, size_t size);

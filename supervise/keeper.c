@@ -449,7 +449,10 @@ static void failure_take(struct keeper *keeper)
 		throttle_start(keeper);
 	if (r < 0 && keeper->timeout_ms > 0)
 		keeper->deadline = clock_ms() + (int64_t)keeper->timeout_ms;
-	report_both(keeper, &message);
+	if (message.event == KEEPER_EXECED && keeper->owner >= 0)
+		report_send(keeper->owner, &message);
+	else
+		report_both(keeper, &message);
 }
 
 static int wait_ms(const struct keeper *keeper)
@@ -581,17 +584,20 @@ static int keeper_settle(struct keeper *keeper, const struct plan *plan)
 }
 
 /* With a pidfd: a number could be another's by the time it is looked up. */
-static int keeper_tell_started(const struct keeper *keeper)
+/* A stand-in that supervises nothing waits for the end, and is not woken for this. */
+static int keeper_tell_started(const struct keeper *keeper, bool supervised)
 {
 	struct keeper_report message = {.event = KEEPER_STARTED, .value = keeper->command};
 	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, keeper->command, 0);
-	int r;
+	int r = 0;
 
 	if (pidfd < 0)
 		return -errno;
-	report_both(keeper, &message);
-	r = fd_send(keeper->reports, pidfd);
-	return r < 0 || keeper->owner < 0 ? r : fd_send(keeper->owner, pidfd);
+	if (keeper->owner < 0 || supervised)
+		r = fd_send_with(keeper->reports, &message, sizeof(message), pidfd);
+	if (r == 0 && keeper->owner >= 0)
+		r = fd_send_with(keeper->owner, &message, sizeof(message), pidfd);
+	return r;
 }
 
 /* Out of the way of what the command is given, whose numbers are free as long as this process has not got them. */
@@ -718,7 +724,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	keeper.failures = pipes.failures_out;
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;
-	if ((r = keeper_tell_started(&keeper)) == 0 &&
+	if ((r = keeper_tell_started(&keeper, job->control >= 0)) == 0 &&
 	    (r = keeper_settle(&keeper, &job->prepared->plan)) == 0 &&
 	    (r = guard_lock(&job->prepared->guard)) == 0 &&
 	    (job->parked || (r = command_release(&keeper)) == 0))

@@ -24,9 +24,9 @@
 
 /* Who is told: the supervisor (s), the owner (o). */
 enum keeper_event {
-	KEEPER_STARTED, /* s, o: value is the command's pid; a pidfd of it follows: fd_send() */
+	KEEPER_STARTED, /* s, o: value is the command's pid; a pidfd comes along. s: where it is more than a stand-in */
 	KEEPER_PARKED,  /* o: the walls are up, and it waits for ORDER_START */
-	KEEPER_EXECED,  /* s, o: the command runs */
+	KEEPER_EXECED,  /* o, or where there is none s: the command runs */
 	KEEPER_FAILED,  /* s, o: it never will; `failure` says why, and ENDED follows */
 	KEEPER_STOPPED, /* s: value is the signal that stopped it */
 	KEEPER_HELD,    /* s: write a byte, which is value, and answer no call until it says KEEPER_GOES_ON */

@@ -38,38 +38,24 @@ struct sl_sandbox {
 
 /* ---- reports ---- */
 
-/* 1: one report; 0: a pidfd, which was kept; -EAGAIN, -EPIPE, -EMFILE: a pidfd for which there was no room.
+/* 0; -EAGAIN, -EPIPE. One of them brings a pidfd along, which is kept.
  *
  * A keeper that ends with an order unread, which came too late for it, makes the next call here fail once with ECONNRESET;
  * but what it had said before is still there to be read, its last word above all. */
 static int report_recv(sl_sandbox *sandbox, struct keeper_report *report, int flags)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {report, sizeof(*report)};
-	struct msghdr message = {.msg_iov = &iov,
-	                         .msg_iovlen = 1,
-	                         .msg_control = control.bytes,
-	                         .msg_controllen = sizeof(control.bytes)};
-	struct cmsghdr *rights;
 	ssize_t size;
+	int pidfd;
 
-	while ((size = recvmsg(sandbox->owner, &message, flags | MSG_CMSG_CLOEXEC)) < 0 &&
-	       (errno == EINTR || errno == ECONNRESET))
+	while ((size = fd_recv_with(sandbox->owner, report, sizeof(*report), flags, &pidfd)) == -ECONNRESET)
 		;
-	if (size <= 0)
-		return size < 0 && errno == EAGAIN ? -EAGAIN : -EPIPE;
-	rights = CMSG_FIRSTHDR(&message);
-	if (rights != NULL && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(sizeof(int))) {
+	if (pidfd >= 0) {
 		fd_close(&sandbox->command_pidfd);
-		memcpy(&sandbox->command_pidfd, CMSG_DATA(rights), sizeof(int));
-		return 0;
+		sandbox->command_pidfd = pidfd;
 	}
-	if (message.msg_flags & MSG_CTRUNC)
-		return -EMFILE;
-	return size == sizeof(*report) ? 1 : -EPIPE;
+	if (size == -EAGAIN)
+		return -EAGAIN;
+	return size == sizeof(*report) ? 0 : -EPIPE;
 }
 
 void status_of_wait(sl_status *status, int value)
@@ -167,7 +153,7 @@ static int sandbox_hear(sl_sandbox *sandbox, int flags)
 	struct keeper_report report = {.event = 0};
 	int r = report_recv(sandbox, &report, flags);
 
-	if (r == 1)
+	if (r == 0)
 		report_take(sandbox, &report);
 	if (r == -EPIPE)
 		event_take(sandbox, EVENT_LOST, NULL);
@@ -315,12 +301,17 @@ int sl_wait(sl_sandbox *sandbox, int timeout_ms, sl_status *status, sl_error *er
 
 /* ---- making and freeing ---- */
 
-static int sources_check(const struct stdio_plan *plan, sl_error *error)
+/* But what we opened for it ourselves. */
+static int sources_check(const struct stdio_plan *plan, const struct stdio_ends *ends, sl_error *error)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < plan->count; i++)
-		r = preflight_descriptor(plan->moves[i].source, error);
+	for (size_t i = 0; r == 0 && i < plan->count; i++) {
+		int source = plan->moves[i].source;
+
+		if (source != ends->theirs[0] && source != ends->theirs[1] && source != ends->theirs[2])
+			r = preflight_descriptor(source, error);
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -360,7 +351,7 @@ static int sandbox_stdio(sl_sandbox *sandbox, const struct prepared *prepared, c
 	int r = stdio_open(stdio, prepared->plan.keep_fds, prepared->plan.keep_count, plan, &sandbox->ends,
 	                   error);
 
-	if (r < 0 || (r = sources_check(plan, error)) < 0 || body == NULL)
+	if (r < 0 || (r = sources_check(plan, &sandbox->ends, error)) < 0 || body == NULL)
 		return r;
 	if ((r = preflight_fork(error)) < 0)
 		return r;

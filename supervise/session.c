@@ -128,27 +128,24 @@ static int listener_take(struct session *session, int control)
 static int started_await(struct session *session)
 {
 	struct keeper_report started;
+	int *pidfd = &session->command_pidfd;
 
-	if (!report_read(session, &started))
+	if (fd_recv_with(session->reports, &started, sizeof(started), 0, pidfd) != sizeof(started))
 		return -ECHILD;
 	if (started.event != KEEPER_STARTED) {
 		report_take(session, &started);
 		return -ECHILD;
 	}
 	session->command = started.value;
-	session->command_pidfd = fd_recv(session->reports);
-	return session->command_pidfd < 0 ? session->command_pidfd : 0;
+	return *pidfd < 0 ? -EMFILE : 0;
 }
 
 int session_attend(struct session *session, const struct prepared *prepared, const struct session_ends *ends)
 {
-	int r;
-
 	session->reports = ends->ours[1];
-	if ((session->gate.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+	session->gate.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (session->gate.proc < 0)
 		return -errno;
-	if ((r = started_await(session)) < 0)
-		return r;
 	return guard_lock(&prepared->guard);
 }
 
