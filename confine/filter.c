@@ -27,7 +27,7 @@ enum {
 	TREE_SIZE = sizeof(tree) / sizeof(tree[0]),
 	PROGRAM_MAX = 4096, /* BPF_MAXINSNS */
 	ROWS_MAX = 128,
-	LEAF_MAX = 3,
+	LEAF_MAX = 6,
 };
 
 /* What the register holds: a word of what is judged, and which bits of it. No bits: nobody knows. */
@@ -341,18 +341,34 @@ int filter_load(const struct filter_program *program, unsigned long flags)
 	return r < 0 ? -errno : (int)r;
 }
 
-/* Every row ends in its own answer. */
+/* With rules, which end in an answer of their own. */
 static void emit_allow_row(struct assembler *to, const struct filter_allow *row)
 {
 	size_t jump = to->count;
 
 	emit(to, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)row->number, 0, 0);
-	if (row->count == 0)
+	emit_rules(to, row->rules, row->count, (struct answer){ANSWER_ERRNO, EPERM});
+	jump_land(to, jump, false);
+}
+
+/* A line. What needs no look at arguments shares one answer. */
+static void emit_allow_leaf(struct assembler *to, const struct filter_allow *const *rows, size_t count)
+{
+	size_t jumps[LEAF_MAX], plain = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i]->count > 0) {
+			emit_allow_row(to, rows[i]);
+			continue;
+		}
+		jumps[plain++] = to->count;
+		emit(to, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rows[i]->number, 0, 0);
+	}
+	emit_answer(to, (struct answer){ANSWER_ERRNO, EPERM});
+	for (size_t i = 0; i < plain; i++)
+		jump_land(to, jumps[i], true);
+	if (plain > 0)
 		emit_answer(to, (struct answer){.kind = ANSWER_ALLOW});
-	else
-		emit_rules(to, row->rules, row->count, (struct answer){ANSWER_ERRNO, EPERM});
-	if (to->count <= PROGRAM_MAX)
-		to->code[jump].jf = (uint8_t)(to->count - jump - 1);
 }
 
 /* By halves: to learn which calls it may let pass without asking, the kernel runs a filter for every number there is when it
@@ -362,9 +378,7 @@ static void emit_allow_tree(struct assembler *to, const struct filter_allow *con
 	size_t half = count / 2, jump;
 
 	if (count <= LEAF_MAX) {
-		for (size_t i = 0; i < count; i++)
-			emit_allow_row(to, rows[i]);
-		emit_answer(to, (struct answer){ANSWER_ERRNO, EPERM});
+		emit_allow_leaf(to, rows, count);
 		return;
 	}
 	emit(to, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)rows[half]->number, 0, 1);

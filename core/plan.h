@@ -64,6 +64,7 @@ enum plan_condition {
 	WHEN_PROCESS_LIMIT = 1 << 21,
 	WHEN_MEMORY_LOOKS = 1 << 22, /* the keeper looks at what the tree uses */
 	WHEN_CGROUP = 1 << 23,       /* the command is in a control group of its own */
+	WHEN_GATE = 1 << 24,         /* of the supervisor's own filter: it answers calls */
 };
 
 /* Files that show something else are looked for. */

@@ -157,9 +157,11 @@ int prepare_guard(struct prepared *prepared, sl_error *error)
 {
 	int r;
 
-	if ((r = guard_assemble(&prepared->guard,
-	                        prepared->plan.conditions |
-	                                (capabilities_permitted() != 0 ? WHEN_PRIVILEGED : 0))) < 0)
+	unsigned conditions = prepared->plan.conditions;
+
+	conditions |= prepared->plan.supervised ? WHEN_GATE : 0;
+	conditions |= capabilities_permitted() != 0 ? WHEN_PRIVILEGED : 0;
+	if ((r = guard_assemble(&prepared->guard, conditions)) < 0)
 		return error_errno(error, r, "the supervisor's filter");
 	return 0;
 }

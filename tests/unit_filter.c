@@ -1495,7 +1495,7 @@ static void the_supervisors_filter_is_a_short_list(void **state)
 	size_t allowed = 0;
 
 	(void)state;
-	assert_int_equal(guard_assemble(&guard, 0), 0);
+	assert_int_equal(guard_assemble(&guard, WHEN_GATE), 0);
 	program_check(&guard);
 	for (size_t arch = 1; arch < sizeof(archs) / sizeof(archs[0]); arch++)
 		for (int number = 0; number < 1024; number++) {
@@ -1551,7 +1551,7 @@ static void the_supervisor_opens_for_reading_only(void **state)
 	struct filter_program guard;
 
 	(void)state;
-	assert_int_equal(guard_assemble(&guard, 0), 0);
+	assert_int_equal(guard_assemble(&guard, WHEN_GATE), 0);
 	for (uint32_t flags = 0; flags < 1u << 24; flags += flags < 4096 ? 1 : 61) {
 		for (size_t half = 0; half < 3; half++) {
 			struct seccomp_data data = {.nr = SYS_openat,
@@ -1571,6 +1571,35 @@ static void the_supervisor_opens_for_reading_only(void **state)
 		assert_int_equal(program_run(&guard, &data), request >> 8 == '!' ? ALLOW : REFUSE(EPERM));
 	}
 	filter_clear(&guard);
+}
+
+/* A keeper, and a stand-in that supervises nothing, have no business with anybody's descriptors, memory or sockets. */
+static void who_answers_no_calls_may_do_less(void **state)
+{
+	static const int calls[] = {SYS_ioctl, SYS_pidfd_getfd, SYS_process_vm_readv, SYS_connect,
+	                            SYS_bind,  SYS_listen,      SYS_io_uring_enter,   SYS_getsockopt,
+	                            SYS_fcntl, SYS_shutdown,    SYS_getsockname,      SYS_setitimer};
+	static const int kept[] = {SYS_read, SYS_write, SYS_poll, SYS_kill, SYS_wait4, SYS_exit_group};
+	struct filter_program keeper, gate;
+
+	(void)state;
+	assert_int_equal(guard_assemble(&keeper, WHEN_SUPERVISED), 0);
+	assert_int_equal(guard_assemble(&gate, WHEN_SUPERVISED | WHEN_GATE), 0);
+	program_check(&keeper);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		struct seccomp_data data = {
+			calls[i], AUDIT_ARCH_X86_64, 0, {0, calls[i] == SYS_ioctl ? 0x2101 : 3}};
+
+		assert_int_equal(program_run(&keeper, &data), REFUSE(EPERM));
+		assert_int_equal(program_run(&gate, &data), ALLOW);
+	}
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		struct seccomp_data data = {.nr = kept[i], .arch = AUDIT_ARCH_X86_64};
+
+		assert_int_equal(program_run(&keeper, &data), ALLOW);
+	}
+	filter_clear(&keeper);
+	filter_clear(&gate);
 }
 
 /* What a view needs it has, and without one it has not. */
@@ -1612,7 +1641,7 @@ static void the_supervisor_looks_at_files_only_for_a_view(void **state)
 		struct seccomp_data data = {.nr = rows[i].number, .arch = AUDIT_ARCH_X86_64};
 		struct filter_program guard;
 
-		assert_int_equal(guard_assemble(&guard, WHEN_SUPERVISED | rows[i].when), 0);
+		assert_int_equal(guard_assemble(&guard, WHEN_SUPERVISED | WHEN_GATE | rows[i].when), 0);
 		program_check(&guard);
 		if (program_run(&guard, &data) != (rows[i].may ? ALLOW : REFUSE(EPERM)))
 			fail_msg("row %zu: call %d", i, rows[i].number);
@@ -1656,6 +1685,7 @@ int main(void)
 		cmocka_unit_test(the_supervisors_filter_is_a_short_list),
 		cmocka_unit_test(the_supervisor_sends_only_where_it_has_to),
 		cmocka_unit_test(the_supervisor_opens_for_reading_only),
+		cmocka_unit_test(who_answers_no_calls_may_do_less),
 		cmocka_unit_test(the_supervisor_looks_at_files_only_for_a_view),
 		cmocka_unit_test(enough_was_compared),
 	};
