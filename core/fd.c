@@ -113,11 +113,16 @@ int fd_read_all(int fd, void *data, size_t size)
 	return 0;
 }
 
-int fd_compare(const void *left, const void *right)
+void fd_sort(int *fds, size_t count)
 {
-	const int *a = left, *b = right;
+	for (size_t i = 1; i < count; i++) {
+		int fd = fds[i];
+		size_t at = i;
 
-	return (*a > *b) - (*a < *b);
+		for (; at > 0 && fds[at - 1] > fd; at--)
+			fds[at] = fds[at - 1];
+		fds[at] = fd;
+	}
 }
 
 int fd_close_except(const int *keep, size_t count)

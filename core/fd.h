@@ -44,8 +44,8 @@ ssize_t fd_recv_with(int socket, void *data, size_t size, int flags, int *fd);
 int fd_write_all(int fd, const void *data, size_t size);
 int fd_read_all(int fd, void *data, size_t size);
 
-/* For qsort(3). */
-int fd_compare(const void *left, const void *right);
+/* qsort(3) may call malloc, which a fork must not. */
+void fd_sort(int *fds, size_t count);
 
 /* Close every descriptor except those listed, which must be sorted and unique. */
 int fd_close_except(const int *keep, size_t count);

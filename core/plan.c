@@ -595,7 +595,7 @@ static int plan_fds(struct plan *plan, const sl_policy *policy)
 		plan->keep_fds[count++] = fd;
 	for (size_t i = 0; i < keep->count; i++)
 		plan->keep_fds[count++] = atoi(keep->items[i]);
-	qsort(plan->keep_fds, count, sizeof(*plan->keep_fds), fd_compare);
+	fd_sort(plan->keep_fds, count);
 	plan->keep_count = 1;
 	for (size_t i = 1; i < count; i++)
 		if (plan->keep_fds[i] != plan->keep_fds[plan->keep_count - 1])

@@ -211,7 +211,7 @@ int guard_close_except(const int *keep, size_t count)
 	if (count > GUARD_CLOSE_MAX)
 		return -EINVAL;
 	memcpy(all + 3, keep, count * sizeof(*keep));
-	qsort(all, count + 3, sizeof(*all), fd_compare);
+	fd_sort(all, count + 3);
 	return fd_close_except(all, count + 3);
 }
 

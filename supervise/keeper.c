@@ -111,11 +111,13 @@ static __attribute__((noreturn)) void body_run(const struct keeper_job *job)
 
 /* Between fork and exec: what is called here is async-signal-safe. */
 static __attribute__((noreturn)) void child_main(const struct keeper_job *job, const struct pipes *pipes,
-                                                 pid_t keeper)
+                                                 pid_t supervisor, pid_t keeper)
 {
 	const char *step = "the keeper";
 	int r;
 
+	filter_set_pid(&job->prepared->filter, GATE_LATER, supervisor);
+	filter_set_pid(&job->prepared->filter, KEEPER_LATER, keeper);
 	prctl(PR_SET_NAME, pipes->comm, 0, 0, 0);
 	/* Before the command's descriptors take the numbers of ours. */
 	if ((r = cgroup_enter(&job->prepared->cgroup)) < 0)
@@ -547,12 +549,12 @@ static int limits_open(struct keeper *keeper, const struct plan *plan)
 }
 
 /* With nothing in hand but what the loop needs: the command's pipes must see end of file when it closes them. */
-static int keeper_close(struct keeper *keeper)
+static int keeper_close(struct keeper *keeper, const struct keeper_job *job)
 {
 	int all[] = {keeper->reports, keeper->owner, keeper->app,   keeper->failures,
 	             keeper->go,      keeper->proc,  keeper->entry, keeper->cputime.event};
 	int keep[sizeof(all) / sizeof(all[0]) + TMPFS_MAX + CGROUP_FDS];
-	cleanup_fd int null = guard_null();
+	int null = job->stdio != NULL ? 0 : guard_null(); /* a stand-in has it there already */
 	size_t count = memory_fds(&keeper->memory, keep);
 
 	count += cgroup_fds(keeper->cgroup, keep + count);
@@ -562,19 +564,17 @@ static int keeper_close(struct keeper *keeper)
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i] > 2)
 			keep[count++] = all[i];
-	guard_close_except(keep, count);
-	null = -1;
-	return 0;
+	return guard_close_except(keep, count);
 }
 
-static int keeper_settle(struct keeper *keeper, const struct plan *plan)
+static int keeper_settle(struct keeper *keeper, const struct keeper_job *job)
 {
 	sigset_t awaited;
 	int r;
 
 	if ((keeper->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return -errno;
-	if ((r = limits_open(keeper, plan)) < 0 || (r = keeper_close(keeper)) < 0)
+	if ((r = limits_open(keeper, &job->prepared->plan)) < 0 || (r = keeper_close(keeper, job)) < 0)
 		return r;
 	sigemptyset(&awaited);
 	sigaddset(&awaited, SIGCHLD);
@@ -709,14 +709,13 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	r = pipes_open(&pipes, job->stdio);
 	keeper.supervisor = getppid();
 	keeper_name_itself(&pipes);
-	filter_set_pid(&job->prepared->filter, KEEPER_LATER, self);
 	if (r == 0)
 		keeper_take_name(&keeper, claim);
 	if (r < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
 	    (keeper.command = process_fork_as(job->command->body != NULL)) < 0)
 		keeper_fail(&keeper, r < 0 ? r : -errno, "starting the command");
 	if (keeper.command == 0)
-		child_main(job, &pipes, self);
+		child_main(job, &pipes, keeper.supervisor, self);
 	/* The command's ends: with a copy of its own the keeper would wait for itself. */
 	close(pipes.failures_in);
 	close(pipes.go_out);
@@ -725,8 +724,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;
 	if ((r = keeper_tell_started(&keeper, job->control >= 0)) == 0 &&
-	    (r = keeper_settle(&keeper, &job->prepared->plan)) == 0 &&
-	    (r = guard_lock(&job->prepared->guard)) == 0 &&
+	    (r = keeper_settle(&keeper, job)) == 0 && (r = guard_lock(&job->prepared->guard)) == 0 &&
 	    (job->parked || (r = command_release(&keeper)) == 0))
 		keeper_loop(&keeper);
 	else

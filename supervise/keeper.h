@@ -72,7 +72,7 @@ enum { KEEPER_SIGNAL = SIGURG, KEEPER_KILL = 0x534c4b };
 #define KEEPER_COMM "sluice-keeper"
 
 struct keeper_job {
-	struct prepared *prepared; /* its filter gets the keeper's pid */
+	struct prepared *prepared; /* its filter gets the pids of keeper and supervisor, in the command */
 	const struct command *command;
 	const struct stdio_plan *stdio; /* NULL: descriptors are in place already */
 	int control;                    /* the target's end; -1 without a gate */

@@ -63,7 +63,7 @@ static int descriptors_close(const struct prepared *prepared)
 		if (ours[i] >= 0)
 			keep[count++] = ours[i];
 	count += cgroup_fds(&prepared->cgroup, keep + count);
-	qsort(keep, count, sizeof(*keep), fd_compare);
+	fd_sort(keep, count);
 	return fd_close_except(keep, count);
 }
 

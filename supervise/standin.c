@@ -185,7 +185,6 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 	int r;
 
 	guard_forget_signals();
-	filter_set_pid(&standin->prepared->filter, GATE_LATER, getpid());
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	session.cgroup = &standin->prepared->cgroup;
 	if ((r = standin_prepare(standin, &job, &ends, &step)) < 0 ||
