@@ -265,6 +265,18 @@ static void emit_others(struct assembler *to)
 	emit_answer(to, (struct answer){ANSWER_ERRNO, ENOSYS});
 }
 
+/* Slots that say the same share one block. */
+static size_t slot_alike(const struct slot_plan *slots, size_t slot)
+{
+	size_t first = 0;
+
+	while (first < slot && (slots[first].count != slots[slot].count ||
+	                        (slots[slot].count > 0 && slots[first].rules != slots[slot].rules) ||
+	                        answer_value(slots[first].otherwise) != answer_value(slots[slot].otherwise)))
+		first++;
+	return first;
+}
+
 /* "return slot n" becomes a jump, whose distance has 32 bits and so no limit, to the slot's block. */
 static void emit_tree(struct assembler *to, const struct plan *plan)
 {
@@ -273,8 +285,12 @@ static void emit_tree(struct assembler *to, const struct plan *plan)
 	for (size_t i = 0; i < TREE_SIZE; i++)
 		emit(to, tree[i].code, tree[i].k, tree[i].jt, tree[i].jf);
 	for (size_t slot = 0; slot < SLOT_COUNT; slot++) {
-		block[slot] = to->count;
-		emit_rules(to, plan->slots[slot].rules, plan->slots[slot].count, plan->slots[slot].otherwise);
+		const struct slot_plan *says = &plan->slots[slot];
+		size_t first = slot_alike(plan->slots, slot);
+
+		block[slot] = first < slot ? block[first] : to->count;
+		if (first == slot)
+			emit_rules(to, says->rules, says->count, says->otherwise);
 	}
 	block[SLOT_COUNT] = to->count;
 	emit_others(to);
