@@ -161,6 +161,15 @@ $(B)/tests/attack_supervisor: SL_LDFLAGS += -Wl,--wrap=guard_detach,--wrap=gate_
     -Wl,--wrap=notify_recv,--wrap=target_socket,--wrap=target_read,--wrap=connect_guarded \
     -Wl,--wrap=pending_connect,--wrap=notify_send
 
+# Every call of the product, and of its loop, into the kernel is a step at which one can be struck.
+CALLS := chdir close connect dup2 epoll_create1 epoll_ctl epoll_wait execve fchmod fcntl fstat getpgid getpid getppid \
+    getrlimit getsid ioctl kill mkdirat mmap munmap open openat pipe2 poll prctl pthread_sigmask read recvmsg send sendmsg \
+    setrlimit sigaction signalfd sigprocmask socketpair syscall unlinkat waitid waitpid write
+COMMA := ,
+CALLS_WRAPPED := -l:libev.a $(addprefix -Wl$(COMMA)--wrap=,$(CALLS))
+$(B)/tests/attack_steps: $(B)/tests/broken/calls.o
+$(B)/tests/attack_steps: SL_LDFLAGS += $(CALLS_WRAPPED)
+
 tests: $(TESTS)
 
 demo: deps
