@@ -167,8 +167,8 @@ CALLS := chdir close connect dup2 epoll_create1 epoll_ctl epoll_wait execve fchm
     setrlimit sigaction signalfd sigprocmask socketpair syscall unlinkat waitid waitpid write
 COMMA := ,
 CALLS_WRAPPED := -l:libev.a $(addprefix -Wl$(COMMA)--wrap=,$(CALLS))
-$(B)/tests/attack_steps: $(B)/tests/broken/calls.o
-$(B)/tests/attack_steps: SL_LDFLAGS += $(CALLS_WRAPPED)
+$(B)/tests/attack_steps $(B)/tests/attack_reuse: $(B)/tests/broken/calls.o
+$(B)/tests/attack_steps $(B)/tests/attack_reuse: SL_LDFLAGS += $(CALLS_WRAPPED)
 
 tests: $(TESTS)
 

@@ -618,6 +618,16 @@ static int pipes_open(struct pipes *pipes, const struct stdio_plan *stdio)
 	return 0;
 }
 
+/* It may have stopped itself with the command, and nobody is there to be continued any more. Its number is another's only
+ * when it is not our parent any more. */
+static void supervisor_continue(const struct keeper *keeper)
+{
+	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, keeper->supervisor, 0);
+
+	if (pidfd >= 0 && getppid() == keeper->supervisor)
+		syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, NULL, 0);
+}
+
 static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 {
 	struct keeper_report message = {.event = KEEPER_ENDED};
@@ -638,9 +648,7 @@ static __attribute__((noreturn)) void keeper_end(struct keeper *keeper)
 	message.value = keeper->status;
 	message.reason = (int32_t)keeper->reason;
 	report_both(keeper, &message);
-	/* It may have stopped itself with the command, and nobody is there to be continued any more. */
-	if (getppid() == keeper->supervisor)
-		kill(keeper->supervisor, SIGCONT);
+	supervisor_continue(keeper);
 	_exit(0);
 }
 

@@ -114,17 +114,25 @@ static void command_signal(struct session *session, int signal)
 	syscall(SYS_pidfd_send_signal, session->command_pidfd, signal, NULL, 0);
 }
 
+/* Asked second, the pidfd says whose number that was. */
+static bool command_is_stopped(struct session *session)
+{
+	struct pollfd ended = {.fd = session->command_pidfd, .events = POLLIN};
+
+	return target_is_stopped(&session->gate, session->command) && poll(&ended, 1, 0) == 0;
+}
+
 /* Whoever waits for us is to see that the terminal has stopped the command; it goes on when we are told to. A
  * SIGSTOP is between processes, and where it has gone on already the tree must not lose its supervisor. */
 static void command_stopped(struct session *session, int signal)
 {
 	struct launch *launch = (struct launch *)((char *)session - offsetof(struct launch, session));
 
-	if (signal == SIGSTOP || !target_is_stopped(&session->gate, session->command))
+	if (signal == SIGSTOP || !command_is_stopped(session))
 		return;
 	kill(getpid(), SIGSTOP);
 	launch->continued = true;
-	if (target_is_stopped(&session->gate, session->command))
+	if (command_is_stopped(session))
 		command_signal(session, SIGCONT);
 }
 

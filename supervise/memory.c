@@ -80,7 +80,7 @@ static bool place_find(struct tree *tree, pid_t pid, struct place *place)
 	*place = (struct place){.found = false};
 	snprintf(place->path, sizeof(place->path), "%d", pid);
 	snprintf(path, sizeof(path), "%d/status", pid);
-	if (file_text(tree->proc, path, text, sizeof(text)) <= 0)
+	if (file_text(tree->proc, path, text, sizeof(text)) <= 0 || !tree_holds(tree, pid))
 		return false;
 	if (strstr(text, "\nVmRSS:") != NULL)
 		place->found = true;

@@ -1,5 +1,10 @@
 /* tree.h says what for. A process that is stopped forks no more: so its children, looked at after that, are all there
- * are. A process that died meanwhile leaves its children to us, behind our back: hence a second look. */
+ * are. A process that died meanwhile leaves its children to us, behind our back: hence a second look.
+ *
+ * A list of children names numbers, and each may be a stranger's by the time it is used. So whatever a process is asked, or
+ * sent, goes by something that stays with it, be it a directory below /proc or a pidfd, and only after that has been seen
+ * to be of one below us. Who is below us never leaves.
+ */
 #include "supervise/tree.h"
 
 #include <dirent.h>
@@ -17,6 +22,7 @@
 #include <unistd.h>
 
 #include "core/fd.h"
+#include "core/kernel.h"
 #include "supervise/lines.h"
 
 enum {
@@ -29,6 +35,8 @@ enum {
 	TASKS_SIZE = 4096,
 	LOOK_ROUNDS = 100,
 	ROUNDS_AT_ONCE = 4,
+	ANCESTORS_MAX = 32,
+	WAYS_TO_TRY = 16,
 	STAT_UTIME = 14,       /* proc_pid_stat(5): this and the three behind it */
 	TICK_US = 10000,       /* USER_HZ is 100 */
 	STATUS_SIZE = 1 << 20, /* 65536 groups stand before the signals */
@@ -79,6 +87,11 @@ static bool seen_set(struct tree *tree, pid_t pid)
 	return was;
 }
 
+static void seen_forget(struct tree *tree, pid_t pid)
+{
+	tree->seen[pid / 8] &= (unsigned char)~(1 << pid % 8);
+}
+
 static void seen_clear(struct tree *tree)
 {
 	for (size_t i = 0; i < tree->count; i++)
@@ -91,7 +104,7 @@ static void tree_add(struct tree *tree, pid_t pid)
 	if (pid >= PID_BITS || seen_set(tree, pid))
 		return;
 	if (tree->count == PIDS_MAX) {
-		tree->seen[pid / 8] &= (unsigned char)~(1 << pid % 8);
+		seen_forget(tree, pid);
 		tree->cut = true;
 	} else {
 		tree->pids[tree->count++] = pid;
@@ -125,19 +138,26 @@ struct entry {
 	char name[];
 };
 
-void tasks_each(struct tree *tree, pid_t pid, task_fn each, void *context)
+/* Of the process that has this number now, and of it for ever. */
+static int task_open(struct tree *tree, pid_t pid)
 {
-	char path[32], entries[TASKS_SIZE] __attribute__((aligned(8)));
-	cleanup_fd int task = -1;
-	long size;
+	char path[32];
+	int task;
 
 	snprintf(path, sizeof(path), "%d/task", pid);
-	task = openat(tree->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (task < 0) {
+	task = openat(tree->proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (task < 0)
 		tree->vanished = true;
-		return;
-	}
-	while ((size = syscall(SYS_getdents64, task, entries, sizeof(entries))) > 0) {
+	return task;
+}
+
+static void task_each(struct tree *tree, int task, task_fn each, void *context)
+{
+	char entries[TASKS_SIZE] __attribute__((aligned(8)));
+	cleanup_fd int list = openat(task, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long size;
+
+	while ((size = syscall(SYS_getdents64, list, entries, sizeof(entries))) > 0) {
 		for (long at = 0; at < size;) {
 			const struct entry *entry = (const struct entry *)(entries + at);
 
@@ -147,6 +167,79 @@ void tasks_each(struct tree *tree, pid_t pid, task_fn each, void *context)
 		}
 	}
 }
+
+void tasks_each(struct tree *tree, pid_t pid, task_fn each, void *context)
+{
+	cleanup_fd int task = task_open(tree, pid);
+
+	if (task >= 0)
+		task_each(tree, task, each, context);
+}
+
+/* ---- whose number it is ---- */
+
+/* proc_pid_stat(5), field 4. 0: it is gone. */
+static pid_t parent_read(int directory, const char *path)
+{
+	char text[512];
+	const char *at;
+
+	if (file_text(directory, path, text, sizeof(text)) <= 0 || (at = strrchr(text, ')')) == NULL ||
+	    strlen(at) < 4)
+		return 0;
+	return (pid_t)strtol(at + 4, NULL, 10);
+}
+
+static pid_t parent_of(const struct tree *tree, int task, pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "%d/stat", pid);
+	return parent_read(task >= 0 ? task : tree->proc, path);
+}
+
+/* The way up from `pid`, whose `task` it is, to the root: read upwards, and once more downwards. Who has the same parent both
+ * times had it all the while, as nobody comes to a parent that is younger than himself; so that this parent's number was
+ * its own when its parent was read in between, and so on up to the root, whose number is nobody else's. Not for ever: who
+ * makes a deep tree must not gain by it, and strangers are not that deep. 1, 0; -EAGAIN: somebody on it ended just now. */
+static int way_read(const struct tree *tree, int task, pid_t pid)
+{
+	pid_t way[ANCESTORS_MAX + 1] = {pid};
+	int top = 0;
+
+	do {
+		pid_t parent = parent_of(tree, top == 0 ? task : -1, way[top]);
+
+		if (parent == 0 && top > 0 && way[top] != 1)
+			return -EAGAIN;
+		if (parent == 0)
+			return 0;
+		way[++top] = parent;
+	} while (top < ANCESTORS_MAX && way[top] != tree->root);
+	for (int i = top - 2; i >= 0; i--)
+		if (parent_of(tree, i == 0 ? task : -1, way[i]) != way[i + 1])
+			return -EAGAIN;
+	return 1;
+}
+
+/* What `task` was opened of was below the root when it was opened, and is. */
+static bool is_below(const struct tree *tree, int task, pid_t pid)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < WAYS_TO_TRY; i++)
+		r = way_read(tree, task, pid);
+	return r == 1;
+}
+
+bool tree_holds(struct tree *tree, pid_t pid)
+{
+	cleanup_fd int task = task_open(tree, pid);
+
+	return task >= 0 && is_below(tree, task, pid);
+}
+
+/* ---- looking ---- */
 
 static void task_children(struct tree *tree, int task, const char *tid, void *context)
 {
@@ -180,18 +273,45 @@ static void root_confirm(struct tree *tree, size_t of_root)
 		tree->vanished = !exists(tree, tree->pids[i]);
 }
 
+/* He and those that were read as his children, who are the last ones. */
+static void stranger_remove(struct tree *tree, size_t at, size_t first_child)
+{
+	for (size_t i = first_child; i < tree->count; i++)
+		seen_forget(tree, tree->pids[i]);
+	seen_forget(tree, tree->pids[at]);
+	tree->count = first_child - 1;
+	memmove(&tree->pids[at], &tree->pids[at + 1], (tree->count - at) * sizeof(*tree->pids));
+	tree->vanished = true;
+}
+
+/* Those of the one at `*at`, and on to the next. */
+static void children_look(struct tree *tree, size_t *at)
+{
+	pid_t pid = tree->pids[*at];
+	size_t count = tree->count;
+	cleanup_fd int task = task_open(tree, pid);
+
+	if (task >= 0)
+		task_each(tree, task, task_children, NULL);
+	if (task >= 0 && !is_below(tree, task, pid))
+		stranger_remove(tree, *at, count);
+	else
+		(*at)++;
+}
+
 /* Who ends hands his children to the root, perhaps after that was looked at: so it is, again, until nobody is new. */
 bool tree_look(struct tree *tree, pid_t root)
 {
 	size_t at = 0, of_root;
 
+	tree->root = root;
 	tree->count = 0;
 	tree->cut = tree->vanished = false;
 	tasks_each(tree, root, task_children, NULL);
 	of_root = tree->count;
 	for (int round = 0; at < tree->count && round < LOOK_ROUNDS; round++) {
-		for (; at < tree->count; at++)
-			tasks_each(tree, tree->pids[at], task_children, NULL);
+		while (at < tree->count)
+			children_look(tree, &at);
 		tasks_each(tree, root, task_children, NULL);
 	}
 	root_confirm(tree, of_root);
@@ -283,11 +403,12 @@ static void task_held(struct tree *tree, int task, const char *tid, void *contex
 		held->sleeping = false;
 }
 
-static struct held process_held(struct tree *tree, pid_t pid)
+static struct held process_held(struct tree *tree, int task)
 {
 	struct held held = {true, true, true, 0};
 
-	tasks_each(tree, pid, task_held, &held);
+	if (task >= 0)
+		task_each(tree, task, task_held, &held);
 	return held;
 }
 
@@ -310,17 +431,36 @@ static void before_note(struct tree *tree, pid_t pid, int round, uint64_t ran)
 		before->pid = 0;
 }
 
-/* To each thread: one signal for all of them waits for whom the kernel has chosen, and that may be one that no signal
- * wakes, such as a vfork(2) parent, while the others run on. */
-static void task_stop(struct tree *tree, int task, const char *tid, void *context)
+/* Whether a pidfd that was opened of the same number after `directory` is of the same one: it is still there. */
+static bool is_there(int directory)
 {
-	(void)tree, (void)task;
-	syscall(SYS_tgkill, *(pid_t *)context, (pid_t)strtol(tid, NULL, 10), SIGSTOP);
+	cleanup_fd int fd = openat(directory, "stat", O_PATH | O_CLOEXEC);
+
+	return fd >= 0;
 }
 
-static bool process_stop(struct tree *tree, pid_t pid, int round)
+/* To each thread: one signal for all of them waits for whom the kernel has chosen, and that may be one that no signal
+ * wakes, such as a vfork(2) parent, while the others run on. Before Linux 6.9 a thread can be named by its number only, and
+ * it might end, and another of its number begin, between a look and a call. */
+static void task_stop(struct tree *tree, int task, const char *tid, void *context)
 {
-	struct held held = process_held(tree, pid);
+	cleanup_fd int thread = openat(task, tid, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	pid_t number = (pid_t)strtol(tid, NULL, 10);
+	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, number, PIDFD_THREAD);
+	bool old = pidfd < 0 && errno == EINVAL;
+
+	(void)tree;
+	if (thread < 0 || !is_there(thread))
+		return;
+	if (pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, pidfd, SIGSTOP, NULL, 0);
+	else if (old)
+		syscall(SYS_tgkill, *(pid_t *)context, number, SIGSTOP);
+}
+
+static bool process_stop(struct tree *tree, int task, pid_t pid, int round)
+{
+	struct held held = process_held(tree, task);
 
 	/* The dead too: one that has died since it was listed has left its children to us, who are not on this list. It will
 	 * not be on the next one, which then is another. */
@@ -336,8 +476,23 @@ static bool process_stop(struct tree *tree, pid_t pid, int round)
 		before_note(tree, pid, round, held.ran);
 		return true;
 	}
-	tasks_each(tree, pid, task_stop, &pid);
+	task_each(tree, task, task_stop, &pid);
 	return held.sleeping && round > ROUNDS_TO_WAKE;
+}
+
+/* One that was listed; a stranger by now is let alone. */
+static bool member_stop(struct tree *tree, pid_t pid, int round)
+{
+	cleanup_fd int task = task_open(tree, pid);
+	bool stopped;
+
+	if (task >= 0 && !is_below(tree, task, pid))
+		return false;
+	stopped = process_stop(tree, task, pid, round);
+	if (task < 0)
+		return stopped;
+	task_each(tree, task, task_children, NULL);
+	return stopped;
 }
 
 /* True when all were stopped before their children were looked at. */
@@ -345,14 +500,13 @@ static bool round_stop(struct tree *tree, int round)
 {
 	bool all = true;
 
+	tree->root = getpid();
 	tree->count = 0;
 	tree->cut = false;
 	tree->ran = 0;
 	tasks_each(tree, getpid(), task_children, NULL);
-	for (size_t i = 0; i < tree->count; i++) {
-		all &= process_stop(tree, tree->pids[i], round);
-		tasks_each(tree, tree->pids[i], task_children, NULL);
-	}
+	for (size_t i = 0; i < tree->count; i++)
+		all &= member_stop(tree, tree->pids[i], round);
 	seen_clear(tree);
 	return all && !tree->cut;
 }
@@ -419,14 +573,14 @@ bool tree_runs(struct tree *tree)
 }
 
 /* Signals that wait for the whole process: proc_pid_status(5), ShdPnd. */
-static uint64_t signals_pending(const struct tree *tree, pid_t pid)
+static uint64_t signals_pending(int task, pid_t pid)
 {
 	static char text[STATUS_SIZE];
 	char path[32];
 	const char *at;
 
 	snprintf(path, sizeof(path), "%d/status", pid);
-	if (file_text(tree->proc, path, text, sizeof(text)) <= 0)
+	if (file_text(task, path, text, sizeof(text)) <= 0)
 		return 0;
 	at = strstr(text, "\nShdPnd:");
 	return at == NULL ? 0 : strtoull(at + strlen("\nShdPnd:"), NULL, 16);
@@ -436,17 +590,18 @@ static uint64_t signals_pending(const struct tree *tree, pid_t pid)
 
 /* A signal that stops waits in one who is stopped already, and SIGCONT would take it away unseen. Ours were for threads, and
  * so is what waits for the process another's. */
-static void process_continue(const struct tree *tree, pid_t pid)
+static void process_continue(struct tree *tree, pid_t pid)
 {
 	static const int of_terminals[] = {SIGTSTP, SIGTTIN, SIGTTOU};
-	uint64_t pending = signals_pending(tree, pid);
+	cleanup_fd int task = task_open(tree, pid), pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	uint64_t pending = task < 0 ? 0 : signals_pending(task, pid);
 
-	if (pending & SIGNAL_BIT(SIGSTOP))
+	if (task < 0 || pidfd < 0 || !is_below(tree, task, pid) || pending & SIGNAL_BIT(SIGSTOP))
 		return;
-	kill(pid, SIGCONT);
+	syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, NULL, 0);
 	for (size_t i = 0; i < sizeof(of_terminals) / sizeof(of_terminals[0]); i++)
 		if (pending & SIGNAL_BIT(of_terminals[i]))
-			kill(pid, of_terminals[i]);
+			syscall(SYS_pidfd_send_signal, pidfd, of_terminals[i], NULL, 0);
 }
 
 /* From the leaves up: a parent that runs first could see a child of its own stopped. */
@@ -488,8 +643,12 @@ int64_t tree_cpu_time(struct tree *tree)
 	int64_t all = process_cpu_time(tree, getpid(), false);
 
 	tree_look(tree, getpid());
-	for (size_t i = 0; i < tree->count; i++)
-		all += process_cpu_time(tree, tree->pids[i], true);
+	for (size_t i = 0; i < tree->count; i++) {
+		int64_t time = process_cpu_time(tree, tree->pids[i], true);
+
+		/* Asked behind it: who has the number now had it then. */
+		all += tree_holds(tree, tree->pids[i]) ? time : 0;
+	}
 	return all;
 }
 

@@ -10,6 +10,7 @@
 
 struct tree {
 	int proc;     /* /proc, O_PATH; borrowed */
+	pid_t root;   /* of the last look */
 	pid_t spared; /* a child that tree_stop() does not reap: its status is wanted */
 	pid_t *pids;  /* of the last look, parents before their children */
 	size_t count;
@@ -33,6 +34,10 @@ void tree_close(struct tree *tree);
 /* Fill `pids` with all that is below `root`, zombies too; `root` must be the one that orphans come to. True: all that were
  * there from beginning to end are in it. False: somebody ended meanwhile, and children of his may have been missed. */
 bool tree_look(struct tree *tree, pid_t root);
+
+/* Whether the process that has this number now is below the root of the last look. What was read by its number just before
+ * was then read of it: numbers do not come back in so short a time. */
+bool tree_holds(struct tree *tree, pid_t pid);
 
 typedef void (*task_fn)(struct tree *tree, int task, const char *tid, void *context);
 /* Each thread of a process; `task` is /proc/PID/task. */
