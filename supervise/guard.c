@@ -161,6 +161,7 @@ static const struct filter_allow rows[] = {
 	{SYS_landlock_restrict_self, NULL, 0, WHEN_UNIX},
 #ifdef __SANITIZE_ADDRESS__
 	{SYS_sigaltstack, NULL, 0}, /* what it puts before each _exit(2) asks, and dies of a no */
+	{SYS_mmap, NULL, 0}, /* what it keeps of freed memory has to lie somewhere, and it dies of a no */
 #endif
 	/* To be the target for the length of a call (identity.c). They lead to what the permitted set holds, which
 	 * ptrace(2) wants to hold all that the target's does. */
