@@ -18,7 +18,10 @@
 #include "core/kernel.h"
 #include "core/policy.h"
 
-enum { CGROUP_FDS = 5 };
+enum {
+	CGROUP_FDS = 5,
+	CGROUP2_MAGIC = 0x63677270, /* statfs(2) */
+};
 
 struct cgroup {
 	unsigned limits; /* CGROUP_MEMORY, CGROUP_CPU: it can hold these */
@@ -46,8 +49,19 @@ struct cgroup_mount {
 	char root[PATH_MAX], point[PATH_MAX];
 };
 bool cgroup_mount_parse(const char *line, struct cgroup_mount *mount);
+/* Of /proc/self/mountinfo, until one says something else than 0, which is returned. */
+typedef int (*cgroup_mount_fn)(const struct cgroup_mount *mount, void *context);
+int cgroup_mounts_each(cgroup_mount_fn each, void *context);
 /* The directory of the group `own`. -ENOENT: this mount does not show it. */
 int cgroup_directory(const struct cgroup_mount *mount, const char *own, char *path, size_t room);
+
+/* ---- what the command could write to: cgroup_grants.c ---- */
+
+/* Is there one among what is granted for writing, above or below a mount of version 2? 1, and which; or what could not be
+ * looked at, which then is *found. */
+int cgroup_grants_check(const struct value_list *paths, const char **found);
+/* What the command is given open. 0 where there is no group. */
+int cgroup_check_descriptor(const struct cgroup *cgroup, int fd, sl_error *error);
 
 /* ---- its life ---- */
 

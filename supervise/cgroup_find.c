@@ -23,7 +23,6 @@
 #include "supervise/supervise.h"
 
 enum {
-	CGROUP2_MAGIC = 0x63677270, /* statfs(2) */
 	TEXT_SIZE = 4096,
 	NAME_TRIES = 1000,
 	PRUNE_MOST = 64,  /* looked at in one start */
@@ -133,10 +132,7 @@ int cgroup_directory(const struct cgroup_mount *mount, const char *own, char *pa
 	return size < 0 || (size_t)size >= room ? -ENAMETOOLONG : 0;
 }
 
-typedef int (*mount_fn)(const struct cgroup_mount *mount, void *context);
-
-/* Until one says something else than 0, which is returned. */
-static int mounts_each(mount_fn each, void *context)
+int cgroup_mounts_each(cgroup_mount_fn each, void *context)
 {
 	cleanup_fd int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	cleanup_free struct cgroup_mount *mount = malloc(sizeof(*mount));
@@ -188,7 +184,8 @@ static int base_by_delegation(struct cgroup *cgroup)
 	char text[TEXT_SIZE], *slash;
 
 	if (place == NULL || file_text(AT_FDCWD, "/proc/self/cgroup", text, sizeof(text)) <= 0 ||
-	    cgroup_own(text, place->own, sizeof(place->own)) < 0 || mounts_each(mount_take, place) <= 0)
+	    cgroup_own(text, place->own, sizeof(place->own)) < 0 ||
+	    cgroup_mounts_each(mount_take, place) <= 0)
 		return none_because(cgroup, "cgroup version 2 is not mounted, or does not show this process");
 	if (!is_delegated(place->directory)) {
 		slash = strrchr(place->directory, '/');
@@ -221,33 +218,18 @@ static int base_by_name(struct cgroup *cgroup, const char *name, sl_error *error
 
 /* ---- what the command could write to ---- */
 
-struct grants {
-	const struct value_list *paths;
-	const char *found;
-};
-
-static int mount_is_granted(const struct cgroup_mount *mount, void *context)
-{
-	struct grants *grants = context;
-	char path[PATH_MAX];
-
-	for (size_t i = 0; i < grants->paths->count && grants->found == NULL; i++)
-		if (realpath(grants->paths->items[i], path) != NULL &&
-		    (path_is_below(mount->point, path) || path_is_below(path, mount->point)))
-			grants->found = grants->paths->items[i];
-	return grants->found != NULL;
-}
-
 /* It could move itself elsewhere, and raise its own limits. */
 static int grants_check(struct cgroup *cgroup, const sl_policy *policy)
 {
-	struct grants grants = {&policy->values[OPTION_FS_WRITE], NULL};
-	int r = mounts_each(mount_is_granted, &grants);
+	const char *found;
+	int r = cgroup_grants_check(&policy->values[OPTION_FS_WRITE], &found);
 
 	if (r == 1)
 		return none_because(cgroup, "fs-write %.100s would let the command change its own group",
-		                    grants.found);
-	return r;
+		                    found);
+	if (r < 0)
+		return none_because(cgroup, "fs-write %.100s: %s", found == NULL ? "" : found, strerror(-r));
+	return 0;
 }
 
 /* ---- dividing it ---- */
@@ -451,7 +433,8 @@ bool cgroup_of_is_frozen(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
 	if (place == NULL || file_text(AT_FDCWD, path, text, sizeof(text)) <= 0 ||
-	    cgroup_own(text, place->own, sizeof(place->own)) < 0 || mounts_each(mount_take, place) <= 0)
+	    cgroup_own(text, place->own, sizeof(place->own)) < 0 ||
+	    cgroup_mounts_each(mount_take, place) <= 0)
 		return false;
 	directory = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return directory >= 0 && file_text(directory, "cgroup.events", text, sizeof(text)) > 0 &&

@@ -80,7 +80,8 @@ static int descriptors_settle(struct prepared *prepared, sl_error *error)
 			return error_set(error, -EBADF, "keep-fd: descriptor %d is not open", fd);
 		if (fd > 2)
 			fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
-		if ((r = preflight_descriptor(fd, error)) < 0)
+		if ((r = preflight_descriptor(fd, error)) < 0 ||
+		    (r = cgroup_check_descriptor(&prepared->cgroup, fd, error)) < 0)
 			return r;
 	}
 	if ((r = prepare_map(prepared, error)) < 0)

@@ -302,15 +302,18 @@ int sl_wait(sl_sandbox *sandbox, int timeout_ms, sl_status *status, sl_error *er
 /* ---- making and freeing ---- */
 
 /* But what we opened for it ourselves. */
-static int sources_check(const struct stdio_plan *plan, const struct stdio_ends *ends, sl_error *error)
+static int sources_check(const struct stdio_plan *plan, const struct stdio_ends *ends,
+                         const struct cgroup *cgroup, sl_error *error)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < plan->count; i++) {
 		int source = plan->moves[i].source;
 
-		if (source != ends->theirs[0] && source != ends->theirs[1] && source != ends->theirs[2])
-			r = preflight_descriptor(source, error);
+		if (source == ends->theirs[0] || source == ends->theirs[1] || source == ends->theirs[2])
+			continue;
+		if ((r = preflight_descriptor(source, error)) == 0)
+			r = cgroup_check_descriptor(cgroup, source, error);
 	}
 	return r < 0 ? r : 0;
 }
@@ -351,7 +354,7 @@ static int sandbox_stdio(sl_sandbox *sandbox, const struct prepared *prepared, c
 	int r = stdio_open(stdio, prepared->plan.keep_fds, prepared->plan.keep_count, plan, &sandbox->ends,
 	                   error);
 
-	if (r < 0 || (r = sources_check(plan, &sandbox->ends, error)) < 0 || body == NULL)
+	if (r < 0 || (r = sources_check(plan, &sandbox->ends, &prepared->cgroup, error)) < 0 || body == NULL)
 		return r;
 	if ((r = preflight_fork(error)) < 0)
 		return r;

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -199,6 +200,23 @@ static int command_escape(const char *argument)
 	return 0;
 }
 
+/* Into the group of this file, cgroup.procs by whatever name. */
+static int command_join(const char *argument)
+{
+	shared->words[RESULT] = 1 + file_write(argument, "0");
+	shared->words[READY] = 1;
+	return 0;
+}
+
+/* ... or of what is open as standard output. */
+static int command_join_open(const char *argument)
+{
+	(void)argument;
+	shared->words[RESULT] = 1 + (write(STDOUT_FILENO, "0", 1) < 0 ? errno : 0);
+	shared->words[READY] = 1;
+	return 0;
+}
+
 static int command_fill(const char *argument)
 {
 	size_t size = (size_t)atoi(argument) * MIB;
@@ -280,10 +298,11 @@ static int command_spark(const char *argument)
 }
 
 static const struct box_command commands[] = {
-	{"hold", command_hold}, {"exit", command_exit},   {"promised", command_promised},
-	{"family", box_family}, {"chain", command_chain}, {"escape", command_escape},
-	{"fill", command_fill}, {"map", command_map},     {"pipes", command_pipes},
-	{"file", command_file}, {"spark", command_spark},
+	{"hold", command_hold},           {"exit", command_exit},   {"promised", command_promised},
+	{"family", box_family},           {"chain", command_chain}, {"escape", command_escape},
+	{"fill", command_fill},           {"map", command_map},     {"pipes", command_pipes},
+	{"file", command_file},           {"spark", command_spark}, {"join", command_join},
+	{"join-open", command_join_open},
 };
 
 /* ---- its life ---- */
@@ -606,6 +625,129 @@ static void refused(const char *const more[], const char *message)
 	sl_policy_free(policy);
 }
 
+/* Errno of the command's write + 1, or 0 where the sandbox was refused for its grants. */
+static int join_try(const char *name, const char *argument, int out, const char *const more[])
+{
+	const sl_descriptor page = {BOX_SHARED, box_page()};
+	const sl_stdio stdio = {.out = {out < 0 ? SL_STREAM_INHERIT : SL_STREAM_GIVEN, out},
+	                        .extra = &page,
+	                        .extra_count = 1};
+	sl_policy *policy = box_policy(PLAIN, more);
+	sl_sandbox *sandbox = NULL;
+	sl_error error;
+	int r = sl_spawn(policy, box_argv(name, argument), &stdio, &sandbox, &error);
+
+	sl_policy_free(policy);
+	if (r < 0) {
+		print_message("# %s\n", error.message);
+		return strstr(error.message, "cgroup: ") == NULL ? -1 : 0;
+	}
+	r = word_becomes(READY, 1) ? shared->words[RESULT] : -1;
+	sl_sandbox_free(sandbox);
+	shared->words[READY] = 0;
+	return r;
+}
+
+static bool mount_point(char *point);
+
+/* Where a mount's parent is to be had by another name: Landlock goes by what is mounted, and not by its name. `below`, of
+ * that: a mount of groups. */
+struct other_name {
+	const char *granted, *below;
+};
+
+static int other_name_try(const struct other_name *name)
+{
+	const char *procs = text_of("%s/escape/cgroup.procs", name->below);
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s", procs);
+	if (join_try("join", path, -1, POLICY("fs-write", name->granted)) != 1)
+		return 1;
+	return join_try("join", path, -1, POLICY("fs-write", name->granted, "cgroup", base)) == 0 ? 0 : 2;
+}
+
+/* In a child: 0, or where it failed. */
+static int play_other_names(void *context)
+{
+	char point[PATH_MAX], place[PATH_MAX], bound[PATH_MAX], groups[PATH_MAX], other[PATH_MAX],
+		path[PATH_MAX];
+	struct other_name names[] = {{bound, base}, {place, other}};
+	int r;
+
+	(void)context;
+	snprintf(place, sizeof(place), "%.2000s/place", scratch());
+	snprintf(bound, sizeof(bound), "%.2000s/bound", scratch());
+	snprintf(groups, sizeof(groups), "%.2000s/groups", bound);
+	if (!mount_point(point) || unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mkdir(place, 0755) < 0 ||
+	    mkdir(text_of("%s/groups", place), 0755) < 0 || mkdir(bound, 0755) < 0)
+		return 10;
+	/* The directory that the groups are mounted in. */
+	snprintf(other, sizeof(other), "%.*s", (int)(strrchr(point, '/') - point), point);
+	if (mount(other, bound, NULL, MS_BIND, NULL) < 0)
+		return 11;
+	if ((r = other_name_try(&names[0])) != 0 || umount(bound) < 0)
+		return 20 + r;
+	/* A mount of groups below the second name of a directory that is granted by its first. */
+	if (mount(place, bound, NULL, MS_BIND, NULL) < 0 || mount("none", groups, "cgroup2", 0, NULL) < 0)
+		return 12;
+	snprintf(other, sizeof(other), "%.2000s%.2000s", groups, base + strlen(point));
+	if ((r = other_name_try(&names[1])) != 0)
+		return 30 + r;
+	/* The place that is mounted over is on nobody's way. */
+	snprintf(path, sizeof(path), "%.3000s/escape/cgroup.procs", other);
+	if (join_try("join", path, -1, POLICY("fs-write", text_of("%s/groups", place), "cgroup", base)) !=
+	    1 + EACCES)
+		return 13;
+	return 0;
+}
+
+static void no_other_name_leads_out(void **state)
+{
+	(void)state;
+	NEEDS_BASE;
+	if (geteuid() != 0)
+		SKIP_BECAUSE("an ordinary user mounts nothing");
+	assert_int_equal(mkdir(text_of("%s/escape", base), 0755), 0);
+	assert_int_equal(attempt_bare(play_other_names, NULL), 0);
+	assert_int_equal(rmdir(text_of("%s/escape", base)), 0);
+	box_reset();
+}
+
+static void no_open_descriptor_leads_out(void **state)
+{
+	const char *const held[] = {"cgroup", base, NULL};
+	char line[512] = "";
+	FILE *output;
+	int fd;
+
+	(void)state;
+	NEEDS_BASE;
+	assert_int_equal(mkdir(text_of("%s/escape", base), 0755), 0);
+	fd = open(text_of("%s/escape/cgroup.procs", base), O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(join_try("join-open", "", fd, NULL), 1);
+	assert_int_equal(join_try("join-open", "", fd, held), 0);
+	close(fd);
+	/* What can only be read is harmless. */
+	fd = open(text_of("%s/escape/cgroup.procs", base), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(join_try("join-open", "", fd, held), 1 + EBADF);
+	close(fd);
+	output = popen(
+		text_of("%s run --fs-system --keep-fd 7 --cgroup %s -- true 7>%s/escape/cgroup.procs 2>&1",
+	                getenv("SLUICE"), base, base),
+		"re");
+	assert_non_null(fgets(line, sizeof(line), output));
+	assert_int_equal(WEXITSTATUS(pclose(output)), 125);
+	assert_non_null(strstr(line, "open for writing to a control group"));
+	assert_int_equal(groups_count(NULL), 0);
+	for (int i = 0; i < 1000 && rmdir(text_of("%s/escape", base)) < 0 && errno == EBUSY; i++)
+		usleep(1000);
+	assert_int_not_equal(access(text_of("%s/escape", base), F_OK), 0);
+	box_reset();
+}
+
 static void what_cannot_be_had_is_an_error(void **state)
 {
 	sl_policy *policy;
@@ -807,6 +949,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(nothing_wakes_a_paused_tree),
 	cmocka_unit_test(a_chain_is_paused_and_killed),
 	cmocka_unit_test(nobody_leaves_it),
+	cmocka_unit_test(no_other_name_leads_out),
+	cmocka_unit_test(no_open_descriptor_leads_out),
 	cmocka_unit_test(what_cannot_be_had_is_an_error),
 	cmocka_unit_test(without_a_controller_the_keeper_looks),
 	cmocka_unit_test(memory_is_held_by_the_group),
