@@ -73,9 +73,12 @@ int cgroup_open(struct cgroup *cgroup, unsigned long long max_memory, unsigned c
 	    (r = cgroup->dir = open_above(cgroup->parent, cgroup->name, O_RDONLY | O_DIRECTORY)) >= 0 &&
 	    (r = cgroup->procs = open_above(cgroup->dir, "cgroup.procs", O_WRONLY)) >= 0)
 		r = cgroup->freeze = open_above(cgroup->dir, "cgroup.freeze", O_WRONLY);
-	if (r < 0 || flock(cgroup->dir, LOCK_SH | LOCK_NB) < 0)
-		return error_errno(error, r < 0 ? r : -errno, "cgroup: %.150s/%s", cgroup->base,
-		                   cgroup->name);
+	/* Whoever may read it can be first with a lock of his own, another sandbox too; but while he has that, nobody else
+	 * finds the group unused, and later on somebody lives in it. */
+	if (r >= 0 && flock(cgroup->dir, LOCK_SH | LOCK_NB) < 0 && errno != EWOULDBLOCK)
+		r = -errno;
+	if (r < 0)
+		return error_errno(error, r, "cgroup: %.150s/%s", cgroup->base, cgroup->name);
 	if ((cgroup->kill = open_above(cgroup->dir, "cgroup.kill", O_WRONLY)) < 0)
 		cgroup->kill = -1;
 	return limits_write(cgroup, max_memory, cpu_percent, error);

@@ -168,11 +168,13 @@ static int mount_take(const struct cgroup_mount *mount, void *context)
 static bool is_delegated(const char *directory)
 {
 	static const char *const names[] = {"user.delegate", "trusted.delegate"};
-	char value[2] = "";
+	char value[2] = "", procs[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (getxattr(directory, names[i], value, 1) == 1 && value[0] == '1')
-			return access(directory, W_OK) == 0;
+			return snprintf(procs, sizeof(procs), "%s/cgroup.procs", directory) <
+			               (int)sizeof(procs) &&
+			       access(directory, W_OK) == 0 && access(procs, W_OK) == 0;
 	return false;
 }
 
@@ -308,9 +310,17 @@ static void dead_remove(int base, const char *name)
 		unlinkat(base, name, AT_REMOVEDIR);
 }
 
+static bool name_is_ours(const char *name)
+{
+	unsigned pid, number;
+	int end = 0;
+
+	return sscanf(name, "sluice-%u-%u%n", &pid, &number, &end) == 2 && name[end] == '\0';
+}
+
 static void dead_prune(int base)
 {
-	int copy = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), looked = 0, pid, number;
+	int copy = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), looked = 0;
 	DIR *entries = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *entry;
 
@@ -319,7 +329,7 @@ static void dead_prune(int base)
 		return;
 	}
 	while (looked < PRUNE_MOST && (entry = readdir(entries)) != NULL) {
-		if (sscanf(entry->d_name, "sluice-%d-%d", &pid, &number) != 2)
+		if (!name_is_ours(entry->d_name))
 			continue;
 		dead_remove(base, entry->d_name);
 		looked++;
@@ -366,6 +376,35 @@ static void files_check(struct cgroup *cgroup, int base)
 	}
 }
 
+/* Below a threaded group none may hold a process of its own: cgroups(7), "domain invalid". */
+static bool group_can_be_filled(struct cgroup *cgroup, int base)
+{
+	char path[96], text[64];
+
+	snprintf(path, sizeof(path), "%s/cgroup.type", cgroup->name);
+	if (file_text(base, path, text, sizeof(text)) > 0 && strcmp(text, "domain\n") == 0)
+		return true;
+	text[strcspn(text, "\n")] = '\0';
+	none_because(cgroup, "%.100s: a group below it is \"%s\"", cgroup->base, text);
+	return false;
+}
+
+/* The keeper is to remove the group, and has no capability that permissions give way to. */
+static bool base_is_ours(struct cgroup *cgroup, int base)
+{
+	struct stat status;
+	int shift;
+
+	if (fstat(base, &status) < 0)
+		return none_because(cgroup, "%.100s: %s", cgroup->base, strerror(errno)), false;
+	shift = status.st_uid == geteuid() ? 6 : group_member(status.st_gid) ? 3 : 0;
+	if ((status.st_mode >> shift & (W_OK | X_OK)) == (W_OK | X_OK))
+		return true;
+	none_because(cgroup, "%.100s: its permissions let nobody remove a group but one with capabilities",
+	             cgroup->base);
+	return false;
+}
+
 /* ---- all of it ---- */
 
 static unsigned controllers_wanted(const sl_policy *policy)
@@ -387,6 +426,8 @@ static int group_try(struct cgroup *cgroup, const sl_policy *policy, unsigned wa
 		return r;
 	if ((base = open(cgroup->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return none_because(cgroup, "%.100s: %s", cgroup->base, strerror(errno));
+	if (!base_is_ours(cgroup, base))
+		return -EPERM;
 	controllers_enable(cgroup, base, wanted);
 	if (wanted != 0 && cgroup->limits == 0)
 		return -ENOENT;
@@ -394,8 +435,9 @@ static int group_try(struct cgroup *cgroup, const sl_policy *policy, unsigned wa
 	r = group_make(cgroup, base);
 	if (r == 0)
 		files_check(cgroup, base);
-	if (r == 0 && wanted != 0 && cgroup->limits == 0) {
+	if (r == 0 && ((wanted != 0 && cgroup->limits == 0) || !group_can_be_filled(cgroup, base))) {
 		cgroup_clear(cgroup);
+		cgroup->limits = 0;
 		r = -ENOENT;
 	}
 	return r;

@@ -184,6 +184,7 @@ static int launch_serve(struct launch *launch, const struct prepared *prepared, 
 	struct session *session = &launch->session;
 	int r = signals_open(launch);
 
+	session_begin(session, prepared, ends);
 	session->stopped = command_stopped;
 	if (r == 0)
 		r = session_take_over(session, prepared, ends);
@@ -267,7 +268,6 @@ static int launch_kept(struct prepared *prepared, const struct command *command,
 	job.reports = ends.theirs[1];
 	memcpy(job.others, ends.ours, sizeof(job.others));
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	launch.session.cgroup = &prepared->cgroup;
 	if ((launch.session.keeper = keeper_start(&job)) < 0) {
 		error_errno(error, launch.session.keeper, "starting the command");
 		return EXIT_SLUICE;

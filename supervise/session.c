@@ -140,9 +140,14 @@ static int started_await(struct session *session)
 	return *pidfd < 0 ? -EMFILE : 0;
 }
 
-int session_attend(struct session *session, const struct prepared *prepared, const struct session_ends *ends)
+void session_begin(struct session *session, const struct prepared *prepared, const struct session_ends *ends)
 {
 	session->reports = ends->ours[1];
+	session->cgroup = &prepared->cgroup;
+}
+
+int session_attend(struct session *session, const struct prepared *prepared)
+{
 	session->gate.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (session->gate.proc < 0)
 		return -errno;
@@ -155,7 +160,6 @@ int session_take_over(struct session *session, const struct prepared *prepared,
 	struct gate *gate = &session->gate;
 	int control = ends->ours[0], r;
 
-	session->reports = ends->ours[1];
 	r = control >= 0 ? gate_open(gate, &prepared->rules, control)
 	                 : gate_open_idle(gate, &prepared->rules);
 	if (r < 0 || (r = started_await(session)) < 0)

@@ -32,12 +32,14 @@ struct session_ends {
 };
 int session_channels(struct session_ends *ends, bool supervised);
 
+/* Where the keeper is to be heard; before the others, session_wait() above all. */
+void session_begin(struct session *session, const struct prepared *prepared, const struct session_ends *ends);
 /* Open the gate, take the listener, start to watch, and lock this process in. -errno: session_abandon() then. */
 int session_take_over(struct session *session, const struct prepared *prepared,
                       const struct session_ends *ends);
 
 /* The same where no call is supervised and nothing but the keeper is to be heard: session_wait() does the rest. */
-int session_attend(struct session *session, const struct prepared *prepared, const struct session_ends *ends);
+int session_attend(struct session *session, const struct prepared *prepared);
 
 /* It failed with `code`. Where that is our own doing the keeper is killed, and with it the command (PR_SET_PDEATHSIG), and
  * true is returned; else the command is ending by itself, and is about to say why. */

@@ -164,11 +164,12 @@ static void standin_serve(struct standin *standin, struct session *session, cons
 
 	for (size_t i = 0; i < standin->stdio.count; i++)
 		close(standin->stdio.moves[i].source);
+	session_begin(session, standin->prepared, ends);
 	if (chdir("/") < 0)
 		r = -errno;
 	else
 		r = supervised ? session_take_over(session, standin->prepared, ends)
-		               : session_attend(session, standin->prepared, ends);
+		               : session_attend(session, standin->prepared);
 	if (r < 0 && session_abandon(session, r) && !session->failed)
 		standin_fail(standin, r, "the supervisor");
 	close(standin->owner);
@@ -186,7 +187,6 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 
 	guard_forget_signals();
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	session.cgroup = &standin->prepared->cgroup;
 	if ((r = standin_prepare(standin, &job, &ends, &step)) < 0 ||
 	    (r = session.keeper = keeper_start(&job)) < 0) {
 		cgroup_remove(&standin->prepared->cgroup);

@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -460,16 +461,68 @@ static void a_dead_group_is_removed_by_the_next_start(void **state)
 	NEEDS_BASE;
 	living = group_spawn(PLAIN, "hold", "", POLICY("cgroup", base));
 	assert_int_equal(mkdir(text_of("%s/sluice-1-1", base), 0755), 0);
+	assert_int_equal(mkdir(text_of("%s/sluice-1-1-not", base), 0755), 0);
 	start_another();
-	assert_int_equal(groups_count(NULL), 2);
+	assert_int_equal(groups_count(NULL), 3);
 	if (long_run()) {
 		sleep(62);
 		start_another();
-		assert_int_equal(groups_count(NULL), 1);
+		assert_int_equal(groups_count(NULL), 2);
 	} else {
 		assert_int_equal(rmdir(text_of("%s/sluice-1-1", base)), 0);
 	}
+	assert_int_equal(rmdir(text_of("%s/sluice-1-1-not", base)), 0);
 	sl_sandbox_free(living);
+	assert_int_equal(groups_count(NULL), 0);
+	box_reset();
+}
+
+/* Each new group is locked by somebody else, who may read the base as a command may, too. */
+static __attribute__((noreturn)) void groups_lock(void)
+{
+	int directory = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	for (;;) {
+		DIR *entries = fdopendir(dup(directory));
+		struct dirent *entry;
+
+		rewinddir(entries);
+		while ((entry = readdir(entries)) != NULL) {
+			int group = strncmp(entry->d_name, "sluice-", 7) != 0
+			                    ? -1
+			                    : openat(directory, entry->d_name,
+			                             O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+			if (group >= 0 && flock(group, LOCK_EX | LOCK_NB) == 0) {
+				shared->counters[0]++;
+				usleep(2000);
+			}
+			if (group >= 0)
+				close(group);
+		}
+		closedir(entries);
+	}
+}
+
+static void somebody_elses_lock_does_no_harm(void **state)
+{
+	pid_t locker;
+	int tries = 0;
+
+	(void)state;
+	NEEDS_BASE;
+	if ((locker = fork()) == 0)
+		groups_lock();
+	while (tries < 2000 && (tries < 50 || shared->counters[0] < 10)) {
+		start_another();
+		tries++;
+	}
+	print_message("# %d starts, the other was first %llu times\n", tries,
+	              (unsigned long long)shared->counters[0]);
+	process_kill(locker, SIGKILL);
+	waitpid(locker, NULL, 0);
+	assert_true(shared->counters[0] > 0);
 	assert_int_equal(groups_count(NULL), 0);
 	box_reset();
 }
@@ -770,6 +823,31 @@ static void what_cannot_be_had_is_an_error(void **state)
 	assert_int_equal(groups_count(NULL), 0);
 }
 
+/* What would fail when the command is to go in, or when the group is to go, is said before. */
+static void a_base_that_would_not_do_is_an_error(void **state)
+{
+	char place[PATH_MAX];
+	sl_sandbox *sandbox;
+
+	(void)state;
+	NEEDS_BASE;
+	snprintf(place, sizeof(place), "%.3000s/place", base);
+	assert_int_equal(mkdir(place, 0555), 0);
+	refused(POLICY("cgroup", place), "its permissions");
+	assert_int_equal(chmod(place, 0755), 0);
+	assert_int_equal(mkdir(text_of("%s/inner", place), 0755), 0);
+	assert_int_equal(file_write(text_of("%s/inner/cgroup.type", place), "threaded"), 0);
+	refused(POLICY("cgroup", text_of("%s/inner", place)), "domain invalid");
+	assert_int_equal(rmdir(text_of("%s/inner", place)), 0);
+	assert_int_equal(file_write(text_of("%s/cgroup.max.descendants", place), "0"), 0);
+	refused(POLICY("cgroup", place), "unavailable");
+	assert_int_equal(file_write(text_of("%s/cgroup.max.descendants", place), "max"), 0);
+	sandbox = group_spawn(PLAIN, "exit", "0", POLICY("cgroup", place));
+	assert_int_equal(box_status(sandbox), 0);
+	sl_sandbox_free(sandbox);
+	assert_int_equal(rmdir(place), 0);
+}
+
 /* Nobody asked for a group by name, and limits are held all the same. */
 static void without_a_controller_the_keeper_looks(void **state)
 {
@@ -949,9 +1027,11 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(nothing_wakes_a_paused_tree),
 	cmocka_unit_test(a_chain_is_paused_and_killed),
 	cmocka_unit_test(nobody_leaves_it),
+	cmocka_unit_test(somebody_elses_lock_does_no_harm),
 	cmocka_unit_test(no_other_name_leads_out),
 	cmocka_unit_test(no_open_descriptor_leads_out),
 	cmocka_unit_test(what_cannot_be_had_is_an_error),
+	cmocka_unit_test(a_base_that_would_not_do_is_an_error),
 	cmocka_unit_test(without_a_controller_the_keeper_looks),
 	cmocka_unit_test(memory_is_held_by_the_group),
 	cmocka_unit_test(memory_of_the_kernel_counts),
