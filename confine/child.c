@@ -140,17 +140,10 @@ int child_prepare(const struct child_setup *setup, const char **step)
 
 static int limit_set(int resource, const struct limit *limit)
 {
-	struct rlimit to = {.rlim_cur = limit->soft, .rlim_max = limit->hard}, now;
+	struct rlimit to = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
 
-	if (limit->capped) {
-		if (getrlimit(resource, &now) < 0)
-			return -errno;
-		if (now.rlim_cur < to.rlim_cur)
-			to.rlim_cur = now.rlim_cur;
-		if (now.rlim_max < to.rlim_cur)
-			to.rlim_cur = now.rlim_max;
-		to.rlim_max = to.rlim_cur;
-	}
+	if (limit->capped)
+		return limit_lower(resource, limit->hard);
 	return setrlimit(resource, &to) < 0 ? -errno : 0;
 }
 

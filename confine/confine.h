@@ -4,6 +4,7 @@
 
 #include <linux/filter.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "core/plan.h"
@@ -88,6 +89,9 @@ int child_settle(struct child_setup *setup, sl_error *error);
  * limits are about. Async-signal-safe. -errno, and *step says at what. */
 int child_prepare(const struct child_setup *setup, const char **step);
 int child_limit(const struct child_setup *setup, const char **step);
+
+/* Soft and hard become the lowest of the three: what is there already may be somebody else's wall. Async-signal-safe. -errno. */
+int limit_lower(int resource, rlim_t most);
 
 /* The point of no return: limits, no_new_privs, Landlock, capabilities, filter, in this order.
  * Async-signal-safe. Returns the listener for a supervised plan, else 0; on failure -errno, *step says at

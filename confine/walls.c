@@ -8,23 +8,19 @@
 
 #include "confine/confine.h"
 
-static int limits_apply(const struct plan *plan)
+int limit_lower(int resource, rlim_t most)
 {
-	struct rlimit limit = {.rlim_cur = plan->max_file_size, .rlim_max = plan->max_file_size};
 	struct rlimit now;
 
-	if (!plan->limit_file_size)
-		return 0;
-	if (getrlimit(RLIMIT_FSIZE, &now) < 0)
+	if (getrlimit(resource, &now) < 0)
 		return -errno;
-	/* Never up: the limit that is there may be somebody else's wall. */
-	if (now.rlim_max < limit.rlim_max)
-		limit.rlim_max = now.rlim_max;
-	if (now.rlim_cur < limit.rlim_cur)
-		limit.rlim_cur = now.rlim_cur;
-	if (now.rlim_cur == limit.rlim_cur && now.rlim_max == limit.rlim_max)
+	if (now.rlim_cur < most)
+		most = now.rlim_cur;
+	if (now.rlim_max < most)
+		most = now.rlim_max;
+	if (now.rlim_cur == most && now.rlim_max == most)
 		return 0;
-	return setrlimit(RLIMIT_FSIZE, &limit) < 0 ? -errno : 0;
+	return setrlimit(resource, &(struct rlimit){most, most}) < 0 ? -errno : 0;
 }
 
 static unsigned long listener_flags(const struct walls *walls)
@@ -48,7 +44,7 @@ int walls_raise(const struct walls *walls, bool *raised, const char **step)
 
 	*raised = false;
 	*step = "max-file-size (an outer confinement may have fixed it)";
-	if ((r = limits_apply(walls->plan)) < 0)
+	if (walls->plan->limit_file_size && (r = limit_lower(RLIMIT_FSIZE, walls->plan->max_file_size)) < 0)
 		return r;
 	*step = "no_new_privs";
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

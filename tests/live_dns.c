@@ -224,17 +224,6 @@ static struct {
 	struct dns_servers servers;
 } real;
 
-static uint16_t port_unused(void)
-{
-	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	socklen_t size = sizeof(any);
-	cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&any, size), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&any, &size), 0);
-	return ntohs(any.sin_port);
-}
-
 /* Lines of a hosts file; they are there when the last name has its address. */
 static void real_hosts(const char *lines, const char *name, const char *text)
 {
@@ -278,7 +267,7 @@ static int real_attempt(void)
 {
 	int status;
 
-	real.servers = (struct dns_servers){.servers = {endpoint("127.0.0.1", port_unused())}, .count = 1};
+	real.servers = (struct dns_servers){.servers = {endpoint("127.0.0.1", port_free())}, .count = 1};
 	if ((real.process = process_fork()) == 0)
 		real_exec();
 	for (int i = 0; i < LOOKS; i++) {
@@ -348,7 +337,7 @@ static void the_resolver_asks_the_given_server(void **state)
 	assert_memory_equal(&addrs[0], &wanted, sizeof(wanted));
 	assert_int_equal(dns_resolve(&real.servers, "two.open.test", addrs, 1, &error), 1);
 	/* The first server is not there. */
-	two = (struct dns_servers){.servers = {endpoint("127.0.0.1", port_unused()), real.servers.servers[0]},
+	two = (struct dns_servers){.servers = {endpoint("127.0.0.1", port_free()), real.servers.servers[0]},
 	                           .count = 2};
 	assert_int_equal(dns_resolve(&two, "two.open.test", addrs, 8, &error), 2);
 	two.count = 1;
@@ -657,7 +646,7 @@ struct played {
 
 static struct played played_open(void)
 {
-	struct played played = {.endpoint = endpoint("127.0.0.1", port_unused())};
+	struct played played = {.endpoint = endpoint("127.0.0.1", port_free())};
 	struct sockaddr_storage at;
 	socklen_t size = net_endpoint_write(&played.endpoint, AF_INET, &at);
 
