@@ -2,6 +2,7 @@
 # Clients and servers of many kinds, each with a server or client of the test's own: what the policy allows works as it does
 # bare, and the rest is refused. Either side is confined once.
 # usage: live_daemons.sh [SECTION]...   environment: SLUICE, TEST_TMP, SOURCE (of the tree, where it is elsewhere)
+# alone: its servers and clients have deadlines of their own, and use both processors
 # shellcheck disable=SC2016 # what is in single quotes is for the shells under test
 set -uo pipefail
 

@@ -2,6 +2,7 @@
 # Real programs through `sluice run`: what the policy allows works as it does bare, the rest is refused with the errno
 # that is written in `sluice explain`, and nothing else differs: output, exit status, and the files that are left.
 # usage: live_programs.sh [SECTION]...   environment: SLUICE, TEST_TMP, SOURCE (of the tree, where it is elsewhere)
+# alone: its programs have deadlines of their own, and use both processors
 # shellcheck disable=SC2016 # what is in single quotes is for the shells under test
 set -uo pipefail
 

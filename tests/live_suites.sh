@@ -2,6 +2,7 @@
 # Python's own test suites about sockets, asyncio and URLs: each test ends confined as it ends bare, under a policy that
 # grants loopback. Bare and confined run at the same time, and most of that is waiting.
 # environment: SLUICE, TEST_TMP, SOURCE (of the tree, where it is elsewhere), SL_LONG=1 (all of asyncio, and more)
+# alone: the suites have deadlines of their own, and use both processors
 # one at a time
 set -uo pipefail
 

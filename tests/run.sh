@@ -5,7 +5,8 @@
 # (how many programs at a time), SL_SLOW=N (all takes N times as long here)
 #
 # Most of a test is waiting, so two programs run beside each other, each as all its users at once. A source that has a line
-# with "alone:" and why, gets the machine for itself: it measures memory or processors, or must win a race.
+# with "alone:" and why, gets the machine for itself, after the others: it measures memory or processors, must win a race, or
+# runs what gives up when it has to wait.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -16,7 +17,7 @@ limit=${SL_LONG:+7200}
 limit=$((${limit:-240} * (1 + ${SL_SLOW:-1} / 4)))
 slots=${SL_SLOTS:-2}
 user=1000
-passed=0 failed=0 skipped=0 failures=() begun=()
+passed=0 failed=0 skipped=0 failures=() begun=() later=()
 
 # An ordinary user may not be able to look into this directory; and what the tests write must be theirs.
 stage=$(mktemp -d /tmp/sluice-tests.XXXXXX)
@@ -88,22 +89,26 @@ wait_for() {
 	count_ended
 }
 
-# begin PROGRAM USER...
+# begin PROGRAM USER...: beside another one.
 begin() {
 	local program=$1 name
 	shift
 	name=$(basename "$program")
 	cp "$program" "$stage/bin/"
 	chmod 755 "$stage/bin/$name"
-	if is_alone "$name"; then
-		wait_for 0
-	else
-		wait_for $((slots - 1))
-	fi
 	rm -f "$logs/$name.seconds"
+	wait_for $((slots - 1))
 	begun+=("$name $*")
 	run_all "$program" "$@" &
-	! is_alone "$name" || wait_for 0
+}
+
+# plan PROGRAM USER...: now, or when all others have ended.
+plan() {
+	if is_alone "$(basename "$1")"; then
+		later+=("$*")
+	else
+		begin "$@"
+	fi
 }
 
 # A program that dies, or says less than its plan, has failed whatever it printed before.
@@ -154,14 +159,20 @@ for kind in "${kinds[@]}"; do
 			continue
 		fi
 		if [[ "$(basename "$program")" == unit_* ]]; then
-			begin "$program" any
+			plan "$program" any
 		elif [ "$(id -u)" -eq 0 ]; then
-			begin "$program" root user
+			plan "$program" root user
 		else
-			begin "$program" user
+			plan "$program" user
 			echo "    not run as root: make check was started by uid $(id -u)"
 		fi
 	done
+done
+wait_for 0
+slots=1
+for words in "${later[@]}"; do
+	# shellcheck disable=SC2086 # a program and its users
+	begin $words
 done
 wait_for 0
 

@@ -66,7 +66,7 @@ part, parts = (int(number) for number in dict(options).get("-p", "1/1").split("/
 support.use_resources = []  # none that leaves this machine
 support.verbose = 0
 warnings.simplefilter("ignore")
-faulthandler.dump_traceback_later(int(os.environ.get("SUITE_LIMIT", "110")), exit=True)
+faulthandler.dump_traceback_later(int(os.environ.get("SUITE_LIMIT", "180")), exit=True)
 chosen = unittest.TestSuite()
 classes = []
 for test in leaves(unittest.defaultTestLoader.loadTestsFromNames(modules)):
