@@ -10,14 +10,6 @@
 #include "supervise/prepare.h"
 #include "supervise/supervise.h"
 
-/* Paths are bytes: a control byte must not reach the reader's terminal. */
-static void bytes_print(const char *bytes, FILE *out)
-{
-	for (; *bytes != '\0'; bytes++)
-		fputc((unsigned char)*bytes < 0x20 || *bytes == 0x7f ? '?' : *bytes, out);
-	fputc('\n', out);
-}
-
 static void unix_print(const sl_policy *policy, FILE *out)
 {
 	const struct value_list *values = &policy->values[OPTION_NET_ALLOW_UNIX];
@@ -27,7 +19,8 @@ static void unix_print(const sl_policy *policy, FILE *out)
 	fputs("\nunix sockets, connected in the program's place where single ones are named:\n", out);
 	for (size_t i = 0; i < values->count; i++) {
 		fputs("  ", out);
-		bytes_print(values->items[i], out);
+		path_print(values->items[i], out);
+		fputc('\n', out);
 	}
 }
 
@@ -82,7 +75,8 @@ static void open_descriptors_print(FILE *out)
 			continue;
 		target[size] = '\0';
 		fprintf(out, "  %s ", entry->d_name);
-		bytes_print(target, out);
+		path_print(target, out);
+		fputc('\n', out);
 	}
 	closedir(fds);
 }

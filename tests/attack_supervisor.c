@@ -1357,20 +1357,13 @@ static int net_open(void **state)
 	net.other_fd = tcp_listener(AF_INET, &net.other);
 	accept_all(net.other_fd);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	fflush(NULL);
-	if ((net.acceptor = fork()) == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (int fd;; close(fd))
-			fd = accept(net.allowed_fd, NULL, NULL);
-	}
-	return net.acceptor < 0;
+	return (net.acceptor = acceptor_start(net.allowed_fd)) < 0;
 }
 
 static int net_close(void **state)
 {
 	(void)state;
-	process_kill(net.acceptor, SIGKILL);
-	waitpid(net.acceptor, NULL, 0);
+	process_end(net.acceptor);
 	return 0;
 }
 

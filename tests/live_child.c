@@ -1042,31 +1042,18 @@ static pid_t acceptor;
 
 static int set_up(void **state)
 {
-	const char *command = getenv("SLUICE");
-	ssize_t size = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	int served = tcp_listener(AF_INET, &port);
-
 	(void)state;
-	if (size < 0 || command == NULL || strlen(command) >= sizeof(sluice)) {
-		fputs("# SLUICE must name the command\n", stderr);
+	if (!programs_find(self, sluice, sizeof(self)))
 		return 1;
-	}
-	strcpy(sluice, command);
+	/* A directory that this user may not search would make "not found" a "permission denied". */
 	setenv("PATH", "/usr/bin:/bin", 1);
-	fflush(NULL);
-	if ((acceptor = fork()) == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (int fd;; close(fd))
-			fd = accept(served, NULL, NULL);
-	}
-	return acceptor < 0;
+	return (acceptor = acceptor_start(tcp_listener(AF_INET, &port))) < 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	process_kill(acceptor, SIGKILL);
-	waitpid(acceptor, NULL, 0);
+	process_end(acceptor);
 	return 0;
 }
 

@@ -1348,21 +1348,13 @@ static int net_open(void **state)
 	(void)state;
 	net.allowed_fd = tcp_listener(AF_INET, &net.allowed);
 	net.other_fd = tcp_listener(AF_INET, &net.other);
-	fflush(NULL);
-	if ((net.acceptor = fork()) == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(net.other_fd);
-		for (int fd;; close(fd))
-			fd = accept(net.allowed_fd, NULL, NULL);
-	}
-	return net.acceptor < 0;
+	return (net.acceptor = acceptor_start(net.allowed_fd)) < 0;
 }
 
 static int net_close(void **state)
 {
 	(void)state;
-	process_kill(net.acceptor, SIGKILL);
-	waitpid(net.acceptor, NULL, 0);
+	process_end(net.acceptor);
 	return 0;
 }
 

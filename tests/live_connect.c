@@ -118,12 +118,6 @@ static pid_t hole_drain_later(const struct hole *hole, unsigned milliseconds)
 		accept_all(hole->listener);
 }
 
-static void process_end(pid_t process)
-{
-	process_kill(process, SIGKILL);
-	waitpid(process, NULL, 0);
-}
-
 /* ---- signals ---- */
 
 static volatile sig_atomic_t signals_seen;

@@ -3,6 +3,8 @@
  * What they saw must be the same, line by line. Bare against bare shows that a scenario does not depend on luck.
  *
  * tests/same/ has the scenarios.
+ *
+ * alone: "nothing happened" is what did not happen within a while, and a busy machine may put it off.
  */
 #include "tests/common/common.h"
 #include "tests/same/same.h"

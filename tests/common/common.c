@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -328,6 +329,39 @@ void process_kill(pid_t process, int number)
 {
 	if (process > 1)
 		kill(process, number);
+}
+
+void process_end(pid_t process)
+{
+	process_kill(process, SIGKILL);
+	waitpid(process, NULL, 0);
+}
+
+pid_t acceptor_start(int listener)
+{
+	pid_t process;
+
+	fflush(NULL);
+	if ((process = fork()) == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int fd;; close(fd))
+			fd = accept(listener, NULL, NULL);
+	}
+	return process;
+}
+
+bool programs_find(char *self, char *sluice, size_t room)
+{
+	const char *command = getenv("SLUICE");
+	ssize_t size = readlink("/proc/self/exe", self, room - 1);
+
+	if (size < 0 || command == NULL || strlen(command) >= room) {
+		fputs("# SLUICE must name the command\n", stderr);
+		return false;
+	}
+	self[size] = '\0';
+	strcpy(sluice, command);
+	return true;
 }
 
 int open_descriptors(pid_t process)

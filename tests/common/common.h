@@ -102,6 +102,14 @@ int exit_of(pid_t child);
 
 /* kill(2), but never of what a failed fork(2) gives: -1 is everybody. */
 void process_kill(pid_t process, int number);
+/* SIGKILL, and wait for it. */
+void process_end(pid_t process);
+
+/* A process that accepts all that comes, and ends with this one; < 0: there is none. */
+pid_t acceptor_start(int listener);
+
+/* The paths of this program and of the command that SLUICE names, into so many bytes each; false, and said, without. */
+bool programs_find(char *self, char *sluice, size_t room);
 
 int open_descriptors(pid_t process); /* how many; -1 when it cannot be seen */
 long private_kib(pid_t process);     /* Private_Clean + Private_Dirty; -1 */
