@@ -491,13 +491,13 @@ static int call_syslog(void *context)
 /* P18, I04, L08, L13 */
 static void calls_that_work_bare_are_refused(void **state)
 {
-	static const struct attack_row rows[] = {
+	const struct attack_row rows[] = {
 		{"ptrace TRACEME", call_traceme, NULL, EPERM, CONTROL_BOTH},
 		{"process_vm_readv of oneself", call_vm_readv, NULL, EPERM, CONTROL_BOTH},
 		{"process_vm_writev of oneself", call_vm_writev, NULL, EPERM, CONTROL_BOTH},
 		{"userfaultfd", call_userfaultfd, NULL, EPERM, CONTROL_BOTH},
 		{"io_uring_setup", call_io_uring, NULL, ENOSYS, CONTROL_BOTH},
-		{"perf_event_open", call_perf, NULL, EPERM, CONTROL_BOTH},
+		{"perf_event_open", call_perf, NULL, EPERM, perf_control()},
 		{"keyctl", call_keyctl, NULL, ENOSYS, CONTROL_BOTH},
 		{"add_key", call_add_key, NULL, EPERM, CONTROL_BOTH},
 		{"name_to_handle_at", call_name_to_handle, NULL, EOPNOTSUPP, CONTROL_BOTH},

@@ -900,7 +900,9 @@ static bool has_control(enum call call)
 {
 	if (geteuid() == 0)
 		return call != NICE_USER; /* the user 54321 has no process */
-	return call != MADVISE;           /* of another process: CAP_SYS_NICE */
+	if (call == PERF)
+		return perf_control() == CONTROL_BOTH;
+	return call != MADVISE; /* of another process: CAP_SYS_NICE */
 }
 
 static int attacks_play(const char *const policy[], pid_t target, bool confine_target)
@@ -1395,8 +1397,8 @@ static void a_terminal_cannot_be_typed_on(void **state)
 	static struct terminal_call sti = {TIOCSTI, 'x'}, linux_call = {0x541c, 3}, console = {0x541d, 0},
 				    discipline = {TIOCSETD, 0}, hangup = {0x5437, 0}, keyboard = {0x4b3a, 0},
 				    vt = {0x5606, 0}, high = {TIOCSETD | HIGH << 9, 0};
-	static const struct attack_row rows[] = {
-		{"TIOCSTI", terminal_try, &sti, EPERM, CONTROL_BOTH},
+	const struct attack_row rows[] = {
+		{"TIOCSTI", terminal_try, &sti, EPERM, typing_control()},
 		{"TIOCSETD", terminal_try, &discipline, EPERM, CONTROL_BOTH},
 		{"TIOCSETD, high bits", terminal_try, &high, EPERM, CONTROL_BOTH},
 		/* A pty is no console: bare these are ENOTTY, and TIOCCONS would move the console's output.

@@ -18,6 +18,18 @@ enum attack_control {
 	CONTROL_NONE,    /* this machine cannot show it bare: what must differ is the errno */
 };
 
+/* Debian's kernels know 3, which leaves an ordinary user nothing of it. */
+static inline enum attack_control perf_control(void)
+{
+	return sysctl_of("kernel/perf_event_paranoid", 2) > 2 ? CONTROL_ROOT : CONTROL_BOTH;
+}
+
+/* Since Linux 6.2 typing on a terminal can be left to CAP_SYS_ADMIN. */
+static inline enum attack_control typing_control(void)
+{
+	return sysctl_of("dev/tty/legacy_tiocsti", 1) == 0 ? CONTROL_ROOT : CONTROL_BOTH;
+}
+
 struct attack_row {
 	const char *name;
 	attempt_fn attempt;

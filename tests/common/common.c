@@ -410,6 +410,19 @@ bool long_run(void)
 	return getenv("SL_LONG") != NULL;
 }
 
+int sysctl_of(const char *name, int otherwise)
+{
+	FILE *file = fopen(text_of("/proc/sys/%s", name), "re");
+	int number = otherwise;
+
+	if (file == NULL)
+		return otherwise;
+	if (fscanf(file, "%d", &number) != 1)
+		number = otherwise;
+	fclose(file);
+	return number;
+}
+
 int slowness(void)
 {
 	const char *times = getenv("SL_SLOW");

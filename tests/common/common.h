@@ -118,6 +118,9 @@ bool long_run(void);                 /* SL_LONG is set */
 int slowness(void);        /* how many times longer than on a machine of its own all may take: SL_SLOW */
 const char *scratch(void); /* TEST_TMP: a directory of this test's own */
 
+/* A number below /proc/sys; `otherwise` where there is none. */
+int sysctl_of(const char *name, int otherwise);
+
 /* In an attempt: what does not hold ends it with 10000 and the line, and is told on stderr. */
 #define EXPECT(condition)                                                                               \
 	do {                                                                                            \

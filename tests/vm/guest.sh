@@ -5,9 +5,10 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
-mkdir -p /dev/pts /dev/shm
+mkdir -p /dev/pts /dev/shm /dev/mqueue
 mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 shm /dev/shm
+mount -t mqueue mqueue /dev/mqueue
 ln -sfn /proc/self/fd /dev/fd
 for stream in 0:stdin 1:stdout 2:stderr; do
 	ln -sfn "/proc/self/fd/${stream%:*}" "/dev/${stream#*:}"
@@ -19,6 +20,8 @@ mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 out /run/vm
 # The kernel loads what a test asks for, such as a kind of socket.
 mkdir -p /lib/modules
 mount --bind "$MODULES" /lib/modules
+# ... but this is loaded by iptables(8).
+modprobe -qa iptable_filter ip6table_filter
 
 # Version 2 alone, as on a machine of systemd; the job in a group of its own, since the root group has no limits.
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
