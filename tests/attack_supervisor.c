@@ -355,14 +355,14 @@ static void kill_at(const sl_policy *policy, unsigned *struck, unsigned *bad)
 	struct told told = {.confined = NEVER};
 	int told_by;
 	pid_t app = app_start(&told_by, policy);
-	bool came = told_within(told_by, 5000, &told);
+	bool came = told_within(told_by, 5000 * slowness(), &told);
 
 	close(told_by);
 	process_kill(app, SIGKILL);
 	waitpid(app, NULL, 0);
 	*struck += strike->struck != 0;
 	if (!came || !(strike_missed(&told) || (strike->struck != 0 && told_is_safe(&told))) ||
-	    told.slowest > 2 || !nothing_left(3)) {
+	    told.slowest > 2 * slowness() || !nothing_left(3)) {
 		told_print(&told);
 		++*bad;
 		leftovers_kill();
@@ -588,7 +588,7 @@ static void a_waiting_call_ends_with_its_supervisor(void **state)
 	if ((caller = process_fork()) == 0)
 		_exit(sl_confine_self(policy, &error) < 0 ? 99 : waits_for_nobody(&port));
 	sl_policy_free(policy);
-	usleep(300000);
+	usleep(300000 + 50000 * (useconds_t)slowness());
 	assert_int_equal(waitpid(caller, &status, WNOHANG), 0);
 	supervisor = supervisor_of(caller);
 	assert_true(supervisor > 1);
@@ -995,7 +995,7 @@ static void the_supervisor_does_not_grow(void **state)
 	(void)state;
 	/* Before the tree is forked from this memory. */
 	few = (struct many){1000, results[1]};
-	many = (struct many){long_run() ? 1000000 : 200000, results[1]};
+	many = (struct many){long_run() ? 1000000 : 200000 / (unsigned)slowness(), results[1]};
 	tree_start(&tree);
 	tree_fork(&tree, many_run, &few);
 	assert_int_equal(result_within(results[0], 20000), 0);
