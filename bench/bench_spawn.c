@@ -1,6 +1,7 @@
 /* What starting a command costs: `true` from posix_spawn(3) to its end, bare, under `sluice run -s`, the same
  * with a rule that needs a supervisor, by sl_spawn(3) with both policies, and under bubblewrap with the whole file
- * system bound read-only; how long sl_spawn(3) takes to return, which it does when the command is executed; what a
+ * system bound read-only. The floor is a fork that raises the same two walls and executes: ruleset and filter are made
+ * once, and no process is left above to look after it. And how long sl_spawn(3) takes to return, which it does when the command is executed; what a
  * hundred sandboxes hold in memory; and a program that opens and reads two thousand files, start included. Spawns
  * are interleaved one by one; stdout is /dev/null. A first sl_spawn(3) of a process, which warms up its memory, is
  * not counted.
@@ -14,20 +15,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "confine/confine.h"
 #include "sluice.h"
+#include "supervise/fork.h"
+#include "supervise/prepare.h"
 
 enum { SPAWNS = 200, READS = 15, FILES = 2000, FILE_SIZE = 16384, ARGUMENTS = 20, SANDBOXES = 100 };
 
 struct contender {
 	const char *name;
 	const char *argv[ARGUMENTS];
-	const char *rule;  /* of net-allow */
-	sl_policy *policy; /* by sl_spawn(3); NULL: by posix_spawn(3) */
+	const char *rule;       /* of net-allow */
+	sl_policy *policy;      /* by sl_spawn(3); NULL: by posix_spawn(3) */
+	struct prepared *walls; /* by hand */
 	double us[SPAWNS];
 	double exec_us[SPAWNS]; /* until it was executed */
 };
@@ -74,6 +81,40 @@ static int spawn_timed(const char *const argv[], struct times *times)
 	return status;
 }
 
+static noreturn void floor_child(const struct contender *contender)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, 1) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    syscall(SYS_landlock_restrict_self, contender->walls->ruleset, 0) < 0 ||
+	    filter_load(&contender->walls->filter, 0) < 0)
+		_exit(1);
+	execvp(contender->argv[0], (char *const *)contender->argv);
+	_exit(1);
+}
+
+static int floor_timed(const struct contender *contender, struct times *times)
+{
+	double start = now_ns();
+	pid_t pid = process_fork();
+	int status;
+
+	if (pid == 0)
+		floor_child(contender);
+	times->exec = 0; /* nobody is told */
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		status = -1;
+	times->end = now_ns() - start;
+	return status;
+}
+
+static int contender_timed(const struct contender *contender, struct times *times)
+{
+	if (contender->policy != NULL)
+		return sandbox_timed(contender, times);
+	return contender->walls != NULL ? floor_timed(contender, times) : spawn_timed(contender->argv, times);
+}
+
 /* `rounds` rounds, each of which begins with another contender; leaves us[] sorted. */
 static void contenders_run(struct contender *contenders, size_t count, size_t rounds)
 {
@@ -83,8 +124,7 @@ static void contenders_run(struct contender *contenders, size_t count, size_t ro
 		for (size_t i = 0; i < count; i++) {
 			struct contender *turn = &contenders[(round + i) % count];
 
-			if ((turn->policy != NULL ? sandbox_timed(turn, &times)
-			                          : spawn_timed(turn->argv, &times)) != 0)
+			if (contender_timed(turn, &times) != 0)
 				die("%s does not run", turn->name);
 			if (round == 0) /* it warms up */
 				continue;
@@ -108,9 +148,10 @@ static void spread_print(const struct contender *contender)
 	       middle(contender, SPAWNS), quantile(contender->us, SPAWNS, 0.99));
 }
 
-enum { BARE, ALONE, SUPERVISED, SPAWN, SPAWN_SUPERVISED, BUBBLEWRAP, CONTENDERS };
+enum { BARE, FLOOR, ALONE, SUPERVISED, SPAWN, SPAWN_SUPERVISED, BUBBLEWRAP, CONTENDERS };
 static struct contender trues[CONTENDERS] = {
 	[BARE] = {"true", {"true"}},
+	[FLOOR] = {"fork, Landlock, filter, true", {"true"}},
 	[ALONE] = {"sluice run -s -- true", {NULL, "run", "-s", "--", "true"}},
 	[SUPERVISED] = {"sluice run -s --net-allow 127.0.0.1:1 -- true",
                         {NULL, "run", "-s", "--net-allow", "tcp://127.0.0.1:1", "--", "true"}},
@@ -127,6 +168,7 @@ static void above_bare_print(const struct contender *sluice)
 		.what = sluice->name,
 		.unit = "us",
 		.bare = bare,
+		.floor = middle(&trues[FLOOR], SPAWNS),
 		.sluice = total,
 		.ratio = text("+%.2f ms", (total - bare) / 1000),
 		.target = "< +1 ms",
@@ -166,6 +208,18 @@ static sl_policy *policy_make(const char *rule)
 	    (rule != NULL && sl_policy_set(policy, "net-allow", rule, &error) < 0))
 		die("%s", error.message);
 	return policy;
+}
+
+static void floor_prepare(void)
+{
+	static struct prepared walls;
+	sl_policy *policy = policy_make(NULL);
+	sl_error error;
+
+	if (prepare_plan(&walls, policy, PLAN_SPAWN, &error) < 0 ||
+	    prepare_walls(&walls, GATE_LATER, &error) < 0)
+		die("%s", error.message);
+	trues[FLOOR].walls = &walls; /* the plan is the policy's, which stays */
 }
 
 static void executed_print(const struct contender *spawned)
@@ -240,6 +294,7 @@ static void spawns_measure(const char *sluice)
 	trues[ALONE].argv[0] = trues[SUPERVISED].argv[0] = sluice;
 	for (size_t i = SPAWN; i <= SPAWN_SUPERVISED; i++)
 		trues[i].policy = policy_make(trues[i].rule);
+	floor_prepare();
 	contenders_run(trues, count, SPAWNS);
 	for (size_t i = ALONE; i <= SPAWN_SUPERVISED; i++) {
 		above_bare_print(&trues[i]);

@@ -280,7 +280,7 @@ static size_t slot_alike(const struct slot_plan *slots, size_t slot)
 /* "return slot n" becomes a jump, whose distance has 32 bits and so no limit, to the slot's block. */
 static void emit_tree(struct assembler *to, const struct plan *plan)
 {
-	size_t start = to->count, block[SLOT_COUNT + 1];
+	size_t start = to->count, block[SLOT_COUNT + 1] = {0};
 
 	for (size_t i = 0; i < TREE_SIZE; i++)
 		emit(to, tree[i].code, tree[i].k, tree[i].jt, tree[i].jf);
