@@ -169,13 +169,6 @@ static bool stranger_was_hit(pid_t stranger)
 	return pending_of(stranger) != 0 || pending_of(child) != 0 || (state != 'S' && state != 'R');
 }
 
-static void process_end(pid_t process)
-{
-	process_kill(process, SIGKILL);
-	if (process > 0)
-		waitpid(process, NULL, 0);
-}
-
 /* The child comes to us when its parent has ended. */
 static void stranger_end(pid_t stranger, pid_t child)
 {

@@ -334,7 +334,8 @@ void process_kill(pid_t process, int number)
 void process_end(pid_t process)
 {
 	process_kill(process, SIGKILL);
-	waitpid(process, NULL, 0);
+	if (process > 0)
+		waitpid(process, NULL, 0);
 }
 
 pid_t acceptor_start(int listener)
