@@ -117,6 +117,20 @@ static int memory_prepare(const struct child_setup *setup, const char **step)
 	return 0;
 }
 
+/* Real time, and deadlines; of the others who started us may have chosen one. */
+static int realtime_leave(void)
+{
+	const struct sched_param ordinary = {.sched_priority = 0};
+	int policy = sched_getscheduler(0);
+
+	if (policy < 0)
+		return -errno;
+	policy &= ~SCHED_RESET_ON_FORK;
+	if (policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE)
+		return 0;
+	return sched_setscheduler(0, SCHED_OTHER, &ordinary) < 0 ? -errno : 0;
+}
+
 /* First who we are: where a directory may be entered is the program's matter. */
 int child_prepare(const struct child_setup *setup, const char **step)
 {
@@ -131,6 +145,9 @@ int child_prepare(const struct child_setup *setup, const char **step)
 	if (setup->cores != NULL &&
 	    syscall(SYS_sched_setaffinity, 0, sizeof(setup->core_mask), setup->core_mask) < 0)
 		return -errno;
+	*step = "cpu (no real-time scheduling)";
+	if (setup->no_realtime && (r = realtime_leave()) < 0)
+		return r;
 	if ((r = memory_prepare(setup, step)) < 0)
 		return r;
 	if (setup->mask_wanted)

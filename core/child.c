@@ -225,6 +225,10 @@ static int limits_read(struct child_setup *setup, const sl_policy *policy, sl_er
 	}
 	if (policy_has(policy, OPTION_NO_COREDUMP))
 		limit_cap(&setup->limits[LIMIT_CORE], OPTION_NO_COREDUMP, 0);
+	/* Who has a real-time priority runs whatever he has had: such a process no control group lets wait, nor does it let a
+	 * keeper run that is to stop it. */
+	if (policy_has(policy, OPTION_CPU))
+		limit_cap(&setup->limits[LIMIT_RTPRIO], OPTION_CPU, 0);
 	/* The walls set that one, and keep it: here it only claims its place. */
 	if (policy_has(policy, OPTION_MAX_FILE_SIZE))
 		limit_cap(&setup->limits[LIMIT_FSIZE], OPTION_MAX_FILE_SIZE, 0);
@@ -239,6 +243,7 @@ int child_setup_read(struct child_setup *setup, const sl_policy *policy, sl_erro
 	int r;
 
 	*setup = (struct child_setup){.user = policy_has(policy, OPTION_USER)};
+	setup->no_realtime = policy_has(policy, OPTION_CPU);
 	setup->no_huge_pages = policy_has(policy, OPTION_NO_HUGE_PAGES);
 	setup->no_randomize = policy_has(policy, OPTION_NO_RANDOMIZE_MEMORY);
 	if (setup->user)

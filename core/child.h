@@ -47,7 +47,7 @@ struct child_setup {
 	const char *cores; /* as written; the policy's, or NULL */
 	unsigned long core_mask[CORES_MAX / CORE_BITS];
 
-	bool no_huge_pages, no_randomize;
+	bool no_huge_pages, no_randomize, no_realtime;
 	struct limit limits[LIMIT_COUNT];
 };
 

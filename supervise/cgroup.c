@@ -118,11 +118,27 @@ void cgroup_clear(struct cgroup *cgroup)
 	cgroup->made = cgroup->owned = false;
 }
 
+/* Whom the kernel never chooses, as his service is started so, it cannot kill at the limit either: he would try the same page
+ * for ever. With one more he is the last one that is chosen. */
+static int mortal_become(void)
+{
+	static const char path[] = "/proc/self/oom_score_adj";
+	char text[16];
+	cleanup_fd int fd = -1;
+
+	if (file_text(AT_FDCWD, path, text, sizeof(text)) <= 0 || strcmp(text, "-1000\n") != 0)
+		return 0;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd < 0 || write(fd, "-999", 4) < 0 ? -errno : 0;
+}
+
 int cgroup_enter(const struct cgroup *cgroup)
 {
 	if (cgroup->procs < 0)
 		return 0;
-	return write(cgroup->procs, "0", 1) < 0 ? -errno : 0;
+	if (write(cgroup->procs, "0", 1) < 0)
+		return -errno;
+	return cgroup->limits & CGROUP_MEMORY ? mortal_become() : 0;
 }
 
 /* The line behind `key`, which ends in a blank, says so: "populated 1\nfrozen 0\n". */

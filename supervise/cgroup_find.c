@@ -479,6 +479,10 @@ bool cgroup_of_is_frozen(pid_t pid)
 	    cgroup_mounts_each(mount_take, place) <= 0)
 		return false;
 	directory = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return directory >= 0 && file_text(directory, "cgroup.events", text, sizeof(text)) > 0 &&
-	       text_number(text, "frozen ") > 0;
+	if (directory < 0)
+		return false;
+	/* By order; or with a group above it. To the kernel a call that waits for its supervisor is not frozen. */
+	return (file_text(directory, "cgroup.freeze", text, sizeof(text)) > 0 && text[0] == '1') ||
+	       (file_text(directory, "cgroup.events", text, sizeof(text)) > 0 &&
+	        text_number(text, "frozen ") > 0);
 }

@@ -340,7 +340,8 @@ static void tree_let_go(struct keeper *keeper)
 {
 	if (keeper->uses & CGROUP_TREE)
 		cgroup_thaw(keeper->cgroup);
-	else
+	/* A group that does not hold `cpu` leaves it to us, who may have stopped the tree before it was frozen. */
+	if (!(keeper->uses & CGROUP_TREE) || keeper->tree.held)
 		tree_continue(&keeper->tree);
 	throttle_start(keeper);
 }

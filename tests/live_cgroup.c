@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -229,6 +231,24 @@ static int command_fill(const char *argument)
 	return 0;
 }
 
+static int command_connect(const char *argument)
+{
+	shared->words[READY] = 1;
+	return tcp_try(AF_INET, (uint16_t)atoi(argument));
+}
+
+/* How it is scheduled, and whether it may be in real time. */
+static int command_realtime(const char *argument)
+{
+	const struct sched_param lowest = {.sched_priority = 1};
+
+	(void)argument;
+	shared->words[RESULT] = 1 + sched_getscheduler(0);
+	shared->words[RESULT + 1] = 1 + (sched_setscheduler(0, SCHED_FIFO, &lowest) < 0 ? errno : 0);
+	shared->words[READY] = 1;
+	return 0;
+}
+
 /* Kernel memory: a mapping costs the kernel some 200 bytes and the process nothing that it shows. */
 static int command_map(const char *argument)
 {
@@ -299,11 +319,11 @@ static int command_spark(const char *argument)
 }
 
 static const struct box_command commands[] = {
-	{"hold", command_hold},           {"exit", command_exit},   {"promised", command_promised},
-	{"family", box_family},           {"chain", command_chain}, {"escape", command_escape},
-	{"fill", command_fill},           {"map", command_map},     {"pipes", command_pipes},
-	{"file", command_file},           {"spark", command_spark}, {"join", command_join},
-	{"join-open", command_join_open},
+	{"hold", command_hold},         {"exit", command_exit},       {"promised", command_promised},
+	{"family", box_family},         {"chain", command_chain},     {"escape", command_escape},
+	{"fill", command_fill},         {"map", command_map},         {"pipes", command_pipes},
+	{"file", command_file},         {"spark", command_spark},     {"join", command_join},
+	{"realtime", command_realtime}, {"connect", command_connect}, {"join-open", command_join_open},
 };
 
 /* ---- its life ---- */
@@ -421,6 +441,60 @@ static void no_group_is_left_whoever_ends(void **state)
 		sl_sandbox_free(sandbox);
 		box_reset();
 	}
+}
+
+/* What ends a tree ends a frozen one: by whom. */
+enum end { END_COMMAND, END_KEEPER, END_STANDIN, END_TIMEOUT, END_BY_NAME, ENDS };
+
+static void sandbox_end(enum end end, pid_t command)
+{
+	pid_t keeper = parent_of(command), standin = parent_of(keeper);
+
+	if (end == END_COMMAND || end == END_KEEPER || end == END_STANDIN)
+		process_kill(end == END_COMMAND ? command : end == END_KEEPER ? keeper : standin, SIGKILL);
+	else if (end == END_BY_NAME)
+		assert_int_equal(system(text_of("%s kill frozen", getenv("SLUICE"))), 0);
+}
+
+static int play_app(void *context)
+{
+	sl_sandbox *sandbox = group_spawn(GATE, "family", "", POLICY("cgroup", base));
+	sl_error error;
+
+	(void)context;
+	if (!word_becomes(READY, 1) || sl_freeze(sandbox, &error) < 0)
+		return 1;
+	return 0;
+}
+
+static void no_group_is_left_of_a_frozen_one(void **state)
+{
+	(void)state;
+	NEEDS_BASE;
+	for (enum end end = 0; end < ENDS; end++) {
+		sl_sandbox *sandbox = group_spawn(
+			GATE, "family", "",
+			POLICY("cgroup", base, "name", "frozen", "timeout", end == END_TIMEOUT ? "2" : "60"));
+		sl_status status;
+		sl_error error;
+
+		assert_true(word_becomes(READY, 1));
+		assert_int_equal(sl_freeze(sandbox, &error), 0);
+		sandbox_end(end, sl_sandbox_pid(sandbox));
+		assert_int_equal(sl_wait(sandbox, 20000, &status, NULL), 0);
+		print_message("# frozen, end %d: signal %d, reason %d\n", end, status.signal, status.reason);
+		assert_true(box_nothing_left(FAMILY));
+		for (int i = 0; i < 1000 && groups_count(NULL) > 0; i++)
+			usleep(1000);
+		assert_int_equal(groups_count(NULL), 0);
+		sl_sandbox_free(sandbox);
+		box_reset();
+	}
+	assert_int_equal(attempt_bare(play_app, NULL), 0);
+	for (int i = 0; i < 10000 && groups_count(NULL) > 0; i++)
+		usleep(1000);
+	assert_int_equal(groups_count(NULL), 0);
+	box_reset();
 }
 
 static void no_group_is_left_of_what_never_ran(void **state)
@@ -598,6 +672,56 @@ static void nothing_wakes_a_paused_tree(void **state)
 		sl_sandbox_free(sandbox);
 		box_reset();
 	}
+}
+
+/* What `sluice ps` says of this sandbox. */
+static bool ps_says(const char *name, const char *word)
+{
+	FILE *output = popen(text_of("%s ps", getenv("SLUICE")), "re");
+	char line[1024];
+	bool says = false;
+
+	while (fgets(line, sizeof(line), output) != NULL)
+		says |= strncmp(line, name, strlen(name)) == 0 && strstr(line, word) != NULL;
+	pclose(output);
+	return says;
+}
+
+/* Its connect waits for a server that does not answer, and so the call for its supervisor. */
+static void who_waits_for_the_supervisor_is_shown_as_paused(void **state)
+{
+	uint16_t port = 0;
+	int listener = tcp_listener(AF_INET, &port), waiting[2];
+	sl_sandbox *sandbox;
+	sl_error error;
+
+	(void)state;
+	NEEDS_BASE;
+	listen(listener, 0);
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_in address = {.sin_family = AF_INET,
+		                              .sin_port = htons(port),
+		                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		connect(waiting[i], (struct sockaddr *)&address, sizeof(address));
+	}
+	sandbox = group_spawn(
+		GATE, "connect", text_of("%u", port),
+		POLICY("cgroup", base, "name", "waits", "net-allow", text_of("127.0.0.1:%u", port)));
+	assert_true(word_becomes(READY, 1));
+	usleep(100000);
+	print_message("# it is in state %c\n", process_state(sl_sandbox_pid(sandbox)));
+	assert_true(ps_says("waits", "running"));
+	assert_int_equal(sl_pause(sandbox, &error), 0);
+	assert_true(ps_says("waits", "paused"));
+	assert_int_equal(sl_resume(sandbox, &error), 0);
+	assert_true(ps_says("waits", "running"));
+	sl_sandbox_free(sandbox);
+	close(waiting[0]);
+	close(waiting[1]);
+	close(listener);
+	box_reset();
 }
 
 static void a_chain_is_paused_and_killed(void **state)
@@ -917,6 +1041,51 @@ static void memory_of_the_kernel_counts(void **state)
 	memory_try("pipes", "4", "16M", SL_REASON_NONE);
 }
 
+/* Where memory is held by the group, and cpu by the keeper, who stops the tree most of the time. */
+static int play_divided(void *context)
+{
+	sl_sandbox *sandbox;
+	sl_error error;
+	int r = 0;
+
+	(void)context;
+	if (file_write(text_of("%s/place/app/cgroup.procs", base), "0") != 0)
+		return 10001;
+	sandbox = group_spawn(PLAIN, "hold", "", POLICY("max-memory", "64M", "cpu", "30"));
+	if (!word_becomes(READY, 1))
+		r = 10002;
+	/* At all points of its time: where it is to go on soon, nobody would stop it, and continue it, once more. */
+	for (int i = 0; r == 0 && i < 12; i++) {
+		if (!counters_any_moves(1, 5000))
+			r = 10003;
+		usleep((unsigned)i * 40000);
+		if (sl_pause(sandbox, &error) < 0)
+			r = 10004;
+		else if (counters_any_moves(1, 20))
+			r = 10005;
+		if (sl_resume(sandbox, &error) < 0)
+			r = 10006;
+	}
+	sl_sandbox_free(sandbox);
+	return r;
+}
+
+static void a_tree_that_the_keeper_stops_is_paused_too(void **state)
+{
+	(void)state;
+	NEEDS_CONTROLLER("memory");
+	file_write(text_of("%s/cgroup.subtree_control", base), "-cpu");
+	assert_int_equal(file_write(text_of("%s/cgroup.subtree_control", base), "+memory"), 0);
+	assert_int_equal(mkdir(text_of("%s/place", base), 0755), 0);
+	assert_int_equal(mkdir(text_of("%s/place/app", base), 0755), 0);
+	assert_int_equal(setxattr(text_of("%s/place", base), "user.delegate", "1", 1, 0), 0);
+	assert_int_equal(attempt_bare(play_divided, NULL), 0);
+	for (int i = 0; i < 1000 && rmdir(text_of("%s/place/app", base)) < 0 && errno == EBUSY; i++)
+		usleep(1000);
+	assert_int_equal(rmdir(text_of("%s/place", base)), 0);
+	box_reset();
+}
+
 static uint64_t spark_us(const char *const more[])
 {
 	sl_sandbox *sandbox = group_spawn(PLAIN, "spark", "3", more);
@@ -942,6 +1111,74 @@ static void short_lives_count(void **state)
 	assert_true(held < 1000000);
 	assert_true(held > 100000);
 	assert_true(bare > held);
+}
+
+/* The kernel chooses this process when it has no other left, and not at all: inherited by whom it starts. */
+static int play_immortal(void *context)
+{
+	sl_status status;
+	sl_sandbox *sandbox;
+	int r = file_write("/proc/self/oom_score_adj", "-1000");
+
+	(void)context;
+	if (r != 0)
+		return r;
+	sandbox = group_spawn(PLAIN, "fill", "256", POLICY("max-memory", "64M"));
+	r = sl_wait(sandbox, 60000, &status, NULL) < 0 ? ETIMEDOUT
+	    : status.reason == SL_REASON_MEMORY        ? 0
+	                                               : 10000 + status.reason;
+	sl_sandbox_free(sandbox);
+	return r;
+}
+
+static void who_is_never_chosen_is_killed_all_the_same(void **state)
+{
+	(void)state;
+	NEEDS_CONTROLLER("memory");
+	if (geteuid() != 0)
+		SKIP_BECAUSE("an ordinary user does not make himself one whom the kernel does not kill");
+	assert_int_equal(attempt_bare(play_immortal, NULL), 0);
+}
+
+static int realtime_try(const char *const more[], int scheduler, int refused)
+{
+	sl_sandbox *sandbox = group_spawn(PLAIN, "realtime", "", more);
+	int r = word_becomes(READY, 1) && shared->words[RESULT] == 1 + scheduler &&
+	                        shared->words[RESULT + 1] == 1 + refused
+	                ? 0
+	                : 1;
+
+	sl_sandbox_free(sandbox);
+	box_reset();
+	return r;
+}
+
+static int play_realtime(void *context)
+{
+	const struct sched_param some = {.sched_priority = 2};
+
+	(void)context;
+	if (realtime_try(NULL, SCHED_OTHER, 0) != 0)
+		return 10001;
+	if (realtime_try(POLICY("cpu", "20"), SCHED_OTHER, EPERM) != 0)
+		return 10002;
+	if (sched_setscheduler(0, SCHED_FIFO, &some) < 0)
+		return errno;
+	if (realtime_try(NULL, SCHED_FIFO, 0) != 0)
+		return 10003;
+	return realtime_try(POLICY("cpu", "20"), SCHED_OTHER, EPERM) == 0 ? 0 : 10004;
+}
+
+/* No limit of time holds for it. */
+static void nobody_is_in_real_time(void **state)
+{
+	struct rlimit limit;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_RTPRIO, &limit), 0);
+	if (limit.rlim_cur == 0)
+		SKIP_BECAUSE("nobody here may be scheduled in real time");
+	assert_int_equal(attempt_bare(play_realtime, NULL), 0);
 }
 
 static void explain_says_which(void **state)
@@ -1020,11 +1257,13 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(the_command_alone_is_in_it),
 	cmocka_unit_test(without_need_there_is_none),
 	cmocka_unit_test(no_group_is_left_whoever_ends),
+	cmocka_unit_test(no_group_is_left_of_a_frozen_one),
 	cmocka_unit_test(no_group_is_left_of_what_never_ran),
 	cmocka_unit_test(a_dead_group_is_removed_by_the_next_start),
 	cmocka_unit_test(the_shells_command_is_in_one_too),
 	cmocka_unit_test(a_paused_tree_does_not_run),
 	cmocka_unit_test(nothing_wakes_a_paused_tree),
+	cmocka_unit_test(who_waits_for_the_supervisor_is_shown_as_paused),
 	cmocka_unit_test(a_chain_is_paused_and_killed),
 	cmocka_unit_test(nobody_leaves_it),
 	cmocka_unit_test(somebody_elses_lock_does_no_harm),
@@ -1035,15 +1274,20 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(without_a_controller_the_keeper_looks),
 	cmocka_unit_test(memory_is_held_by_the_group),
 	cmocka_unit_test(memory_of_the_kernel_counts),
+	cmocka_unit_test(a_tree_that_the_keeper_stops_is_paused_too),
 	cmocka_unit_test(short_lives_count),
+	cmocka_unit_test(who_is_never_chosen_is_killed_all_the_same),
+	cmocka_unit_test(nobody_is_in_real_time),
 	cmocka_unit_test(explain_says_which),
 };
 
 /* Files that the test writes are to be the user's. */
 static int user_become(uid_t user)
 {
+	const struct rlimit realtime = {.rlim_cur = 10, .rlim_max = 10};
 	char place[PATH_MAX];
 
+	setrlimit(RLIMIT_RTPRIO, &realtime);
 	snprintf(place, sizeof(place), "%s/of-%u", scratch(), user);
 	if (mkdir(place, 0700) < 0 || chown(place, user, user) < 0 || chdir(place) < 0 ||
 	    setenv("TEST_TMP", place, 1) < 0 || setenv("XDG_RUNTIME_DIR", place, 1) < 0)
