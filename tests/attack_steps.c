@@ -32,6 +32,7 @@ enum {
 	SAID,           /* errno of the first call of the app's that failed */
 	COUNTED = 2,    /* processes of the command */
 	STOPPED_US = 4000,
+	MISSED_MAX = 6,
 	SECONDS = 25, /* for what must end by itself */
 };
 
@@ -456,7 +457,7 @@ static void course_try(enum way way, enum course course, enum caller caller, enu
 {
 	static unsigned offset;
 	struct attempt attempt = {way, course, CALLER_NOBODY, 0, deed};
-	unsigned steps;
+	unsigned steps, missed = 0;
 
 	/* Nobody is struck: everything goes well, and says how many steps there are. */
 	attempt_make(&attempt);
@@ -464,8 +465,12 @@ static void course_try(enum way way, enum course course, enum caller caller, enu
 	if (steps > tally.longest[caller])
 		tally.longest[caller] = steps;
 	attempt.caller = caller;
-	for (attempt.nth = 1 + offset++ % stride; attempt.nth <= steps; attempt.nth += stride)
+	/* On a busy machine a pause takes more looks one time than another. */
+	for (attempt.nth = 1 + offset++ % stride; attempt.nth <= steps && missed < MISSED_MAX;
+	     attempt.nth += stride) {
 		attempt_make(&attempt);
+		missed = calls->struck != 0 ? 0 : missed + 1;
+	}
 }
 
 static void tally_print(const char *what)
@@ -490,7 +495,8 @@ static void deed_try(enum deed deed)
 				course_try(way, course, caller, deed, stride);
 	tally_print(deed_names[deed]);
 	assert_int_equal(tally.bad, 0);
-	assert_true(tally.struck > tally.tried / 2);
+	for (enum caller caller = CALLER_APP; caller <= CALLER_COMMAND; caller++)
+		assert_true(caller == CALLER_PROBE || tally.at[caller] > 10);
 }
 
 static void a_process_killed_at_any_step_leaves_nothing(void **state)
