@@ -4,7 +4,7 @@
 # usage: vm.sh [-k KERNEL]... [-p PARAMETER]... [-t SECONDS] [-c COMMAND | -- beginning of test names...]
 #   -k  6.1, 6.12: the newest of this version that apt knows; default: all of KERNELS
 #   -p  for the kernel's command line, such as sysctl.kernel.yama.ptrace_scope=1
-#   -t  the guest is stopped after this time; default 3600
+#   -t  the guest is stopped after this time; default 14400
 #   -c  run this with bash, in this directory, as root of the guest
 # Left in build/vm/KERNEL: console, what the kernel said; test-logs.
 # environment: B (build directory), KERNELS="6.1 6.12", MEMORY (in MiB)
@@ -14,7 +14,8 @@ cd "$(dirname "$0")/.."
 B=${B:-build}
 MEMORY=${MEMORY:-4096}
 KERNELS=${KERNELS:-6.1 6.12}
-kernels=() parameters=() limit=3600 command=
+PATH=$PATH:/usr/sbin:/sbin
+kernels=() parameters=() limit=14400 command=
 
 usage() {
 	sed -n '/^# usage/,/^# env/s/^# //p' "$0" >&2
@@ -32,7 +33,30 @@ while getopts k:p:t:c: option; do
 done
 shift $((OPTIND - 1))
 [ "${#kernels[@]}" -gt 0 ] || read -ra kernels <<<"$KERNELS"
-[ -n "$command" ] || command="./tests/run.sh${*:+$(printf ' %q' "$@")}"
+
+# A KVM of a machine whose processor has no virtualization of its own stops before the kernel's first word.
+if [ -w /dev/kvm ] && grep -qEw 'vmx|svm' /proc/cpuinfo; then
+	acceleration=kvm slowness=1
+else
+	# A process is started in a hundred times as long; what it then does takes less.
+	acceleration=tcg slowness=40
+fi
+
+# All; on an emulated processor without those that run the programs of others, which have time limits of their own. run.sh
+# takes beginnings of names.
+names_default() {
+	[ "$acceleration" = tcg ] || return 0
+	{
+		basename -s .c tests/{unit,live,attack}_*.c
+		printf '%s\n' live_kernel live_yama live_cli
+	} | sort | awk '{ for (name in seen) if (index($0, name) == 1) next; seen[$0]; print }'
+}
+
+if [ -z "$command" ]; then
+	names=("$@")
+	[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(names_default)
+	command="./tests/run.sh${names[*]:+$(printf ' %q' "${names[@]}")}"
+fi
 
 # The newest image of a version, unpacked and not installed: an installed one would be this machine's next boot.
 kernel_fetch() {
@@ -80,30 +104,26 @@ initramfs_pack() {
 	mv "$1/initramfs.new" "$1/initramfs.cpio"
 }
 
-# A KVM of a machine whose processor has no virtualization of its own stops before the kernel's first word.
-acceleration() {
-	if [ -w /dev/kvm ] && grep -qEw 'vmx|svm' /proc/cpuinfo; then echo kvm; else echo tcg; fi
-}
-
-# A process is started in a hundred times as long; what it then does takes less.
-slowness() {
-	if [ "$1" = tcg ]; then echo 40; else echo 1; fi
-}
+out='' guest=''
+trap '[ -z "$guest" ] || kill "$guest" 2>/dev/null; [ -z "$out" ] || rm -rf "$out"' EXIT
+trap 'exit 143' INT TERM
 
 # What the guest is to do, and its answer, go through one directory.
 kernel_run() {
-	local version=$1 place=$2 status=0 out how
-	how=$(acceleration)
+	local version=$1 place=$2 status=0
 	out=$(mktemp -d "$PWD/build/vm/run.XXXXXX")
 	printf '%s\n' "$command" >"$out/job"
-	timeout -k 5 "$limit" qemu-system-x86_64 -accel "$how" -cpu max -smp 2 -m "$MEMORY" \
+	timeout -k 5 "$limit" qemu-system-x86_64 -accel "$acceleration" -cpu max -smp 2 -m "$MEMORY" \
 		-nodefaults -no-user-config -display none -no-reboot -monitor none \
 		-kernel "$place/vmlinuz" -initrd "$place/initramfs.cpio" \
-		-append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all TOP=$PWD B=$B SL_SLOW=$(slowness "$how") MODULES=$place/lib/modules ${parameters[*]-}" \
+		-append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all TOP=$PWD B=$B SL_SLOW=$slowness MODULES=$place/lib/modules ${parameters[*]-}" \
 		-chardev "file,id=console,path=$out/console" -serial chardev:console \
 		-chardev stdio,id=answer,signal=off -serial chardev:answer \
 		-virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
-		-virtfs "local,path=$out,mount_tag=out,security_model=none" </dev/null || status=$?
+		-virtfs "local,path=$out,mount_tag=out,security_model=none" </dev/null &
+	guest=$!
+	wait "$guest" || status=$?
+	guest=
 	rm -rf "build/vm/$version"
 	mv "$out" "build/vm/$version"
 	if [ ! -s "build/vm/$version/status" ]; then
