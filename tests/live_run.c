@@ -284,7 +284,7 @@ static bool run_is_ready(struct run *run)
 {
 	char text[256] = "";
 
-	return seen_within(run->output, "ready", 1, 10000, text, sizeof(text)) == 1;
+	return seen_within(run->output, "ready", 1, 10000 * slowness(), text, sizeof(text)) == 1;
 }
 
 /* Every writer is gone, and nothing was written. */

@@ -617,7 +617,11 @@ static void an_order_that_comes_too_late_loses_no_status(void **state)
 			r = sl_signal(sandbox, SIGCONT, NULL);
 		assert_int_equal(r, -ESRCH);
 		assert_int_equal(sl_wait(sandbox, 5000, &status, NULL), 0);
-		crossed += status.code == 6 && status.reason == SL_REASON_NONE;
+		if (status.code == 6 && status.reason == SL_REASON_NONE)
+			crossed++;
+		else
+			fprintf(stderr, "# round %d: status %d, signal %d, reason %d\n", i, status.code,
+			        status.signal, status.reason);
 		sl_sandbox_free(sandbox);
 	}
 	assert_int_equal(crossed, rounds);
@@ -1106,7 +1110,7 @@ static void an_app_of_many_threads_spawns_from_several(void **state)
 			pthread_join(threads[i], NULL);
 		fprintf(stderr, "# spawned %d\n", crowd.spawned);
 		assert_int_equal(crowd.failed, 0);
-		assert_true(crowd.spawned > 4);
+		assert_true(crowd.spawned >= 4);
 		assert_true(box_nothing_left(0));
 	}
 }
