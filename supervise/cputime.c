@@ -9,7 +9,7 @@
 #include "core/clock.h"
 
 enum {
-	WALK_LEAST_US = 1000000, /* with an event: from one walk to the next */
+	WALK_LEAST_US = 100000, /* with an event: from one walk to the next */
 	WALK_COST_FACTOR = 20,   /* a walk takes no more than a twentieth of a CPU */
 	ROUNDED_US = 20000,      /* of one process: user and system time, each in hundredths of a second */
 };

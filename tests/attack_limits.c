@@ -774,11 +774,13 @@ static int asked_under(const char *const keys[], const char *name, const char *w
 }
 
 /* Both ways: with a keeper alone, and with a supervisor above it. */
+/* Where it is the keeper that looks. */
 static void nobody_starves_the_keeper_or_hides_pages_in_a_pipe(void **state)
 {
 	const char *const *limited[] = {
-		POLICY("fs-system", "", "fs-read", self, "max-memory", "1G"),
-		POLICY("fs-system", "", "fs-read", self, "max-memory", "1G", "max-processes", "9")};
+		POLICY("fs-system", "", "fs-read", self, "cgroup", "none", "max-memory", "1G"),
+		POLICY("fs-system", "", "fs-read", self, "cgroup", "none", "max-memory", "1G",
+	               "max-processes", "9")};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {

@@ -155,8 +155,9 @@ static double burnt_under(const char *how, const char *percent)
 	sl_result result;
 	double seconds;
 
-	assert_int_equal(percent == NULL ? program_run(POLICY(BASE), argv, &result)
-	                                 : program_run(POLICY(BASE, "cpu", percent), argv, &result),
+	assert_int_equal(percent == NULL
+	                         ? program_run(POLICY(BASE), argv, &result)
+	                         : program_run(POLICY(BASE, "cgroup", "none", "cpu", percent), argv, &result),
 	                 0);
 	seconds = atof(result.out) / 1e6;
 	sl_result_clear(&result);
@@ -263,7 +264,7 @@ static void an_idle_sandbox_costs_nothing(void **state)
 static sl_sandbox *burner_start(const char *percent, pid_t *pid)
 {
 	const char *argv[] = {self, "burn", "one", "60000", NULL};
-	sl_policy *policy = policy_of(POLICY(BASE, "cpu", percent));
+	sl_policy *policy = policy_of(POLICY(BASE, "cgroup", "none", "cpu", percent));
 	sl_sandbox *sandbox;
 	sl_error error;
 
