@@ -54,17 +54,24 @@ static int gate_probe(int control, const struct plan *plan, const uint8_t *nonce
 	return r < 0 ? -errno : 0;
 }
 
+/* Nothing else has an answer to that. Another thread of the target may have put something there that a loop would never
+ * see the end of. */
+static bool is_listener(int fd)
+{
+	return notify_valid(fd, 0) == -ENOENT;
+}
+
 int handover_take(int control, int target)
 {
 	int32_t number;
-	int listener, r = fd_read_all(control, &number, sizeof(number));
+	cleanup_fd int taken = -1;
+	int r = fd_read_all(control, &number, sizeof(number));
 
 	if (r < 0)
 		return r == -EPIPE ? -ECONNRESET : r;
-	listener = (int)syscall(SYS_pidfd_getfd, target, number, 0);
-	if (listener < 0)
+	if ((taken = (int)syscall(SYS_pidfd_getfd, target, number, 0)) < 0)
 		return errno == ESRCH ? -ECONNRESET : -errno;
-	return listener;
+	return is_listener(taken) ? fd_steal(&taken) : -EBADF;
 }
 
 static int listener_give(int control, int listener, const struct plan *plan, const uint8_t *nonce,
@@ -72,14 +79,12 @@ static int listener_give(int control, int listener, const struct plan *plan, con
 {
 	int r;
 
-	*step = "handing the listener over";
-	if ((r = handover_report(control, listener)) == 0) {
-		*step = "the supervisor";
+	*step = "the supervisor";
+	if ((r = handover_report(control, listener)) == 0)
 		r = handover_await(control);
-	}
 	close(listener);
 	if (r < 0)
-		return r;
+		return r == -EPIPE ? -ECONNRESET : r;
 	*step = "probe through the supervisor";
 	return gate_probe(control, plan, nonce);
 }

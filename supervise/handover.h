@@ -29,7 +29,8 @@
 int handover_target(int control, const struct walls *walls, const uint8_t *nonce, bool *confined,
                     const char **step);
 
-/* The other side: the listener, by a pidfd of the target. -ECONNRESET when the target has ended. */
+/* The other side: the listener, by a pidfd of the target. -ECONNRESET when the target has ended,
+ * -EBADF when what it has by that number is no listener. */
 int handover_take(int control, int target);
 
 /* One message of a status: 0 or -errno. */

@@ -43,13 +43,16 @@ static int gate_take_listener(struct gate *gate, int target)
 	return 0;
 }
 
-/* The thread: where the first one has ended, the process has no descriptors by that one's number. */
-static int target_open(const struct prepared *prepared, pid_t thread)
+/* The thread: where the first one has ended, the process has no descriptors by that one's number. That number is another's here
+ * when the app has gone, or when its children begin a pid namespace: then it is not our parent. */
+static int target_open(const struct prepared *prepared, pid_t target, pid_t thread)
 {
 	bool threads = prepared->kernel.pidfd_thread;
-	int pidfd = (int)syscall(SYS_pidfd_open, threads ? thread : getppid(), threads ? PIDFD_THREAD : 0);
+	int pidfd = (int)syscall(SYS_pidfd_open, threads ? thread : target, threads ? PIDFD_THREAD : 0);
 
-	return pidfd < 0 ? -errno : pidfd;
+	if (pidfd < 0)
+		return -errno;
+	return getppid() == target ? pidfd : -ESRCH;
 }
 
 /* The forked supervisor; ends with the last confined process. */
@@ -61,7 +64,7 @@ static __attribute__((noreturn)) void supervisor_main(const struct prepared *pre
 
 	if ((r = guard_detach(keep, 1 + prepare_fds(prepared, keep + 1))) < 0 ||
 	    (r = gate_open(&gate, &prepared->rules, control)) < 0 ||
-	    (r = pidfd = target_open(prepared, thread)) < 0) {
+	    (r = pidfd = target_open(prepared, target, thread)) < 0) {
 		handover_report(control, r);
 		_exit(1);
 	}

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -299,7 +300,8 @@ static pid_t app_start(int *told_by, const sl_policy *policy)
 
 static void strike_set(enum step step, bool behind, unsigned nth, int number)
 {
-	*strike = (struct strike){.step = step, .behind = behind, .nth = nth, .signal = number};
+	*strike =
+		(struct strike){.step = step, .behind = behind, .nth = nth, .signal = number, .instead = -1};
 }
 
 static bool told_within(int from, int milliseconds, struct told *told)
@@ -390,6 +392,104 @@ static void a_killed_supervisor_lets_nothing_through(void **state)
 	fprintf(stderr, "# struck %u times\n", struck);
 	assert_int_equal(bad, 0);
 	assert_true(struck > STEP_COUNT * 2 * rounds);
+}
+
+/* It has said that it is ready, and is gone when it is given the number. */
+static void an_app_is_told_that_the_supervisor_died(void **state)
+{
+	sl_policy *policy = policy_of(GATE);
+	struct told told = {.confined = NEVER};
+	int told_by;
+	pid_t app;
+
+	(void)state;
+	strike_set(STEP_APP_FILTERS, true, 1, SIGSTOP);
+	app = app_start(&told_by, policy);
+	assert_true(state_becomes(app, 'T'));
+	process_kill(supervisor_of(app), SIGKILL);
+	assert_true(state_becomes(supervisor_of(app), 'Z'));
+	process_kill(app, SIGCONT);
+	assert_true(told_within(told_by, 5000 * slowness(), &told));
+	process_end(app);
+	close(told_by);
+	strike_set(STEP_NONE, false, 0, 0);
+	sl_policy_free(policy);
+	assert_int_equal(told.confined, -ECONNRESET);
+	assert_non_null(strstr(told.message, "it died while it took over"));
+	assert_true(told_is_safe(&told));
+	assert_true(nothing_left(3));
+}
+
+/* As another thread of the app might do it. What is always ready to be read would keep a supervisor busy for ever. */
+static void a_supervisor_takes_nothing_else_for_the_listener(void **state)
+{
+	int instead[] = {open("/dev/zero", O_RDONLY | O_CLOEXEC), net.other_fd};
+	sl_policy *policy = policy_of(GATE);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(instead) / sizeof(instead[0]); i++) {
+		struct told told = {.confined = NEVER};
+		int told_by;
+		pid_t app;
+
+		strike_set(STEP_NONE, false, 0, 0);
+		strike->instead = instead[i];
+		app = app_start(&told_by, policy);
+		assert_true(told_within(told_by, 5000 * slowness(), &told));
+		process_end(app);
+		close(told_by);
+		assert_int_equal(told.confined, -EBADF);
+		assert_true(told_is_safe(&told));
+		assert_true(nothing_left(3));
+	}
+	strike_set(STEP_NONE, false, 0, 0);
+	close(instead[0]);
+	sl_policy_free(policy);
+}
+
+enum { NO_NAMESPACES = 99 };
+
+/* In the first process of a namespace, whose children begin another one: to its supervisor, its number is the supervisor's
+ * own. */
+static int confine_above_a_namespace(const sl_policy *policy)
+{
+	sl_error error;
+
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("proc", "/proc", "proc", 0, NULL) < 0 || unshare(CLONE_NEWPID) < 0)
+		return NO_NAMESPACES;
+	EXPECT(sl_confine_self(policy, &error) == -ESRCH);
+	EXPECT(strcmp(error.message, "the supervisor: No such process") == 0);
+	EXPECT(waitpid(-1, NULL, __WALL | WNOHANG) == -1 && errno == ECHILD);
+	EXPECT(tcp_try(AF_INET, net.other) == 0);
+	return 0;
+}
+
+static void a_supervisor_that_cannot_name_its_app_leaves_it_unconfined(void **state)
+{
+	sl_policy *policy = policy_of(GATE);
+	pid_t child = process_fork();
+	int status;
+
+	(void)state;
+	if (child == 0) {
+		pid_t first;
+
+		if (unshare((geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID | CLONE_NEWNS) < 0)
+			_exit(NO_NAMESPACES);
+		if ((first = fork()) == 0) {
+			status = confine_above_a_namespace(policy);
+			_exit(status <= NO_NAMESPACES ? status : 1);
+		}
+		_exit(exit_of(first));
+	}
+	status = exit_of(child);
+	sl_policy_free(policy);
+	accept_all(net.other_fd);
+	if (status == NO_NAMESPACES)
+		SKIP_BECAUSE("no namespace of processes is to be had, or no /proc of it");
+	assert_int_equal(status, 0);
+	assert_true(nothing_left(3));
 }
 
 static void stop_at(const sl_policy *policy, int then, unsigned *struck, unsigned *bad)
@@ -1371,6 +1471,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_killed_supervisor_lets_nothing_through),
+		cmocka_unit_test(an_app_is_told_that_the_supervisor_died),
+		cmocka_unit_test(a_supervisor_takes_nothing_else_for_the_listener),
+		cmocka_unit_test(a_supervisor_that_cannot_name_its_app_leaves_it_unconfined),
 		cmocka_unit_test(a_stopped_supervisor_only_delays),
 		cmocka_unit_test(a_caller_can_be_killed_while_the_supervisor_is_stopped),
 		cmocka_unit_test(an_app_that_dies_in_the_hand_over_leaves_nothing),

@@ -58,8 +58,6 @@ WRAP(int, GUARD_DETACH, guard_detach, (const int *keep, size_t count), (keep, co
 WRAP(int, GATE_OPEN, gate_open, (struct gate * gate, const struct gate_rules *rules, int control),
      (gate, rules, control))
 WRAP(int, HANDOVER_REPORT, handover_report, (int control, int status), (control, status))
-WRAP(int, APP_FILTERS, filter_load, (const struct filter_program *program, unsigned long flags),
-     (program, flags))
 WRAP(int, APP_TELLS, fd_write_all, (int fd, const void *data, size_t size), (fd, data, size))
 WRAP(int, HANDOVER_TAKE, handover_take, (int control, int target), (control, target))
 WRAP(int, GUARD_LOCK, guard_lock, (const struct filter_program *program), (program))
@@ -78,6 +76,21 @@ WRAP(struct verdict, PENDING_CONNECT, pending_connect,
      (gate, call, socket, address, size, held))
 WRAP(int, NOTIFY_SEND, notify_send, (int listener, uint64_t id, struct verdict verdict),
      (listener, id, verdict))
+
+int __real_filter_load(const struct filter_program *program, unsigned long flags);
+int __wrap_filter_load(const struct filter_program *program, unsigned long flags);
+
+int __wrap_filter_load(const struct filter_program *program, unsigned long flags)
+{
+	int listener;
+
+	strike_at(STEP_APP_FILTERS, false);
+	listener = __real_filter_load(program, flags);
+	if (strike != NULL && strike->app == getpid() && strike->instead >= 0)
+		dup2(strike->instead, listener);
+	strike_at(STEP_APP_FILTERS, true);
+	return listener;
+}
 
 void __real_gate_listen(struct gate *gate, int listener);
 void __wrap_gate_listen(struct gate *gate, int listener);

@@ -39,6 +39,7 @@ struct strike {
 	volatile int signal;
 	volatile pid_t victim; /* 0: who takes the step */
 	volatile pid_t app;    /* only its own steps are struck in there */
+	volatile int instead;  /* a descriptor of the app's that takes the listener's place; -1: none */
 	volatile unsigned passed;
 	volatile pid_t struck; /* by whom the step was taken; 0: not yet */
 };
