@@ -568,14 +568,18 @@ static int keeper_close(struct keeper *keeper, const struct keeper_job *job)
 	return guard_close_except(keep, count);
 }
 
-static int keeper_settle(struct keeper *keeper, const struct keeper_job *job)
+static int keeper_settle(struct keeper *keeper, const struct keeper_job *job, const char **step)
 {
 	sigset_t awaited;
 	int r;
 
+	*step = "/proc/PID/task/TID/children";
 	if ((keeper->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return -errno;
-	if ((r = limits_open(keeper, &job->prepared->plan)) < 0 || (r = keeper_close(keeper, job)) < 0)
+	if ((r = limits_open(keeper, &job->prepared->plan)) < 0)
+		return r;
+	*step = "the keeper's descriptors";
+	if ((r = keeper_close(keeper, job)) < 0)
 		return r;
 	sigemptyset(&awaited);
 	sigaddset(&awaited, SIGCHLD);
@@ -696,6 +700,21 @@ static void keeper_name_itself(struct pipes *pipes)
 	prctl(PR_SET_NAME, KEEPER_COMM, 0, 0, 0);
 }
 
+static int keeper_begin(struct keeper *keeper, const struct keeper_job *job, const char **step)
+{
+	int r;
+
+	*step = "a pidfd of the command";
+	if ((r = keeper_tell_started(keeper, job->control >= 0)) < 0)
+		return r;
+	if ((r = keeper_settle(keeper, job, step)) < 0)
+		return r;
+	*step = "the keeper";
+	if ((r = guard_lock(&job->prepared->guard)) < 0)
+		return r;
+	return job->parked ? 0 : command_release(keeper);
+}
+
 static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 {
 	const struct registry_claim *claim = &job->prepared->registry;
@@ -710,6 +729,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	                        .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;
+	const char *step;
 	int r;
 
 	for (size_t i = 0; i < sizeof(job->others) / sizeof(job->others[0]); i++)
@@ -732,12 +752,10 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	keeper.failures = pipes.failures_out;
 	keeper.go = pipes.go_in;
 	keeper.timeout_ms = job->prepared->plan.timeout_ms;
-	if ((r = keeper_tell_started(&keeper, job->control >= 0)) == 0 &&
-	    (r = keeper_settle(&keeper, job)) == 0 && (r = guard_lock(&job->prepared->guard)) == 0 &&
-	    (job->parked || (r = command_release(&keeper)) == 0))
+	if ((r = keeper_begin(&keeper, job, &step)) == 0)
 		keeper_loop(&keeper);
 	else
-		report_failed(&keeper, r, "/proc/PID/task/TID/children");
+		report_failed(&keeper, r, step);
 	keeper_end(&keeper);
 }
 

@@ -129,9 +129,10 @@ static int started_await(struct session *session)
 {
 	struct keeper_report started;
 	int *pidfd = &session->command_pidfd;
+	ssize_t size = fd_recv_with(session->reports, &started, sizeof(started), 0, pidfd);
 
-	if (fd_recv_with(session->reports, &started, sizeof(started), 0, pidfd) != sizeof(started))
-		return -ECHILD;
+	if (size != sizeof(started))
+		return size < 0 ? (int)size : -ECHILD;
 	if (started.event != KEEPER_STARTED) {
 		report_take(session, &started);
 		return -ECHILD;

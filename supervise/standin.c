@@ -195,6 +195,7 @@ static __attribute__((noreturn)) void standin_main(struct standin *standin)
 	}
 	prctl(PR_SET_NAME, "sluice-gate", 0, 0, 0);
 	ends_close(&ends);
+	fd_close(&job.app);
 	fd_close(&standin->prepared->registry.dir);
 	cgroup_let_go(&standin->prepared->cgroup);
 	/* The command's; a child that binds has another number of it. */
