@@ -10,8 +10,8 @@
 
 enum {
 	WALK_LEAST_US = 100000, /* with an event: from one walk to the next */
-	WALK_COST_FACTOR = 20,   /* a walk takes no more than a twentieth of a CPU */
-	ROUNDED_US = 20000,      /* of one process: user and system time, each in hundredths of a second */
+	WALK_COST_FACTOR = 20,  /* a walk takes no more than a twentieth of a CPU */
+	ROUNDED_US = 20000,     /* of one process: user and system time, each in hundredths of a second */
 };
 
 /* What an ordinary user may count is his own: without `exclude_kernel` he is refused. A clock counts the kernel's part all
