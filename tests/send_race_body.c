@@ -722,18 +722,27 @@ static void sender_open(struct send_race *race)
 		mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, race->pages, PAGE);
 }
 
+/* All that a race of this kind comes to, in the long run. */
+static bool all_is_seen(const struct send_race *race)
+{
+	const struct send_score *score = race->score;
+
+	if (race->how->writer == SEND_MAP_NAME || race->how->writer == SEND_MAP_HEADER)
+		return score->sent > 0 && score->refused > 0 && score->faults > 0;
+	return score->sent > 0 && score->refused + score->faults + score->misfits > 0;
+}
+
 static bool race_goes_on(struct send_race *race, double start)
 {
 	double played = seconds_now() - start;
-	struct send_score *score = race->score;
-	bool both_seen = score->sent > 0 && score->refused + score->faults + score->misfits > 0;
 
-	if (race->until_won && score->wins > 0)
+	if (race->until_won && race->score->wins > 0)
 		return false;
 	if (race->sequence > SEQUENCES - 8)
 		return false;
 	/* Where others use the machine too, the writer may have to wait for its turn. */
-	return played < race->seconds || (race->how->writer != SEND_NONE && !both_seen && played < 10);
+	return played < race->seconds ||
+	       (race->how->writer != SEND_NONE && !all_is_seen(race) && played < 10);
 }
 
 static int race_run(void *argument)

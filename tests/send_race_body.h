@@ -77,8 +77,8 @@ struct send_score {
 
 enum send_confined { SEND_BARE, SEND_CONFINED };
 
-/* Forks, confines by a policy that names one address, plays for `seconds` (longer until something was both sent and
- * refused) or until the first win. Fails the test when it could not be played. */
+/* Forks, confines by a policy that names one address, plays for `seconds` (longer until all that can happen has, as sending
+ * and refusing) or until the first win. Fails the test when it could not be played. */
 struct send_score send_play(const struct send_case *race, enum send_confined confined, double seconds,
                             bool until_won);
 

@@ -122,8 +122,11 @@ static sl_sandbox *box_open(bool parked, const sl_policy *policy, const char *na
 	}
 	r = parked ? sl_create(policy, box_argv(name, argument), &all, &sandbox, &error)
 	           : sl_spawn(policy, box_argv(name, argument), &all, &sandbox, &error);
-	if (r < 0)
+	/* Said at once: in a thread of a test fail_msg() ends all, and says nothing. */
+	if (r < 0) {
+		fprintf(stderr, "# %s: %s\n", name, error.message);
 		fail_msg("%s: %s", name, error.message);
+	}
 	return sandbox;
 }
 

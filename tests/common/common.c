@@ -243,8 +243,9 @@ int tcp_try(int family, uint16_t port)
 
 const char *text_of(const char *format, ...)
 {
-	static char texts[8][256];
-	static unsigned next;
+	/* A thread's own: even the same text is empty for a moment while it is written again. */
+	static __thread char texts[8][256];
+	static __thread unsigned next;
 	char *text = texts[next++ % 8];
 	va_list args;
 

@@ -64,7 +64,7 @@ socklen_t address_read(const char *text, uint16_t port, struct sockaddr_storage 
 /* A link-local address of this host, as text without its interface. False: there is none. */
 bool link_local_find(char *text, size_t size, unsigned *interface);
 
-/* "tcp://127.0.0.1:PORT" and "tcp://[::1]:PORT" in one of eight static buffers. */
+/* "tcp://127.0.0.1:PORT" and "tcp://[::1]:PORT" in one of eight buffers of the thread. */
 const char *rule_for(int family, uint16_t port);
 const char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
