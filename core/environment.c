@@ -139,26 +139,35 @@ static bool pattern_matches(const char *pattern, const char *name, size_t size, 
 	return *pattern == '\0';
 }
 
-static bool any_matches(const char *const *patterns, size_t count, const char *name, size_t size)
+static bool any_matches(const char *const *patterns, size_t count, const char *name, size_t size,
+                        bool any_case)
 {
 	for (size_t i = 0; i < count; i++)
-		if (pattern_matches(patterns[i], name, size, false))
+		if (pattern_matches(patterns[i], name, size, any_case))
 			return true;
 	return false;
+}
+
+static size_t danger_count(const struct danger *danger)
+{
+	size_t count = 0;
+
+	while (count < NAMES_MAX && danger->names[count] != NULL)
+		count++;
+	return count;
 }
 
 static bool is_dangerous(const char *name, size_t size)
 {
 	for (size_t i = 0; i < COUNT(dangers); i++)
-		for (size_t n = 0; n < NAMES_MAX && dangers[i].names[n] != NULL; n++)
-			if (pattern_matches(dangers[i].names[n], name, size, dangers[i].any_case))
-				return true;
+		if (any_matches(dangers[i].names, danger_count(&dangers[i]), name, size, dangers[i].any_case))
+			return true;
 	return false;
 }
 
 static bool list_matches(const struct value_list *list, const char *name, size_t size)
 {
-	return any_matches((const char *const *)list->items, list->count, name, size);
+	return any_matches((const char *const *)list->items, list->count, name, size, false);
 }
 
 static bool same_name(const char *entry, const char *name, size_t size)
@@ -181,14 +190,14 @@ static bool is_passed(const sl_policy *policy, const char *entry)
 
 	if (is_set(&policy->values[OPTION_ENV], 0, entry, size))
 		return false;
-	if (gpu_list(policy) != NULL && any_matches(gpu_variables, GPU_VARIABLES, entry, size))
+	if (gpu_list(policy) != NULL && any_matches(gpu_variables, GPU_VARIABLES, entry, size, false))
 		return false;
 	if (policy_has(policy, OPTION_ENV_SAFE) && is_dangerous(entry, size))
 		return false;
 	if (!policy_has(policy, OPTION_CLEAN_ENV))
 		return true;
 	/* Without '=' it is no variable, and has no name that could have been asked for. */
-	return entry[size] == '=' && (any_matches(minimal, COUNT(minimal), entry, size) ||
+	return entry[size] == '=' && (any_matches(minimal, COUNT(minimal), entry, size, false) ||
 	                              list_matches(&policy->values[OPTION_ENV_PASS], entry, size));
 }
 
@@ -278,11 +287,11 @@ static void names_print(const char *what, const char *const *names, size_t count
 
 static void dangers_print(FILE *out)
 {
+	char what[64];
+
 	for (size_t i = 0; i < COUNT(dangers); i++) {
-		fprintf(out, "  dropped, env-safe, %s:", dangers[i].where);
-		for (size_t n = 0; n < NAMES_MAX && dangers[i].names[n] != NULL; n++)
-			name_print(dangers[i].names[n], out);
-		fputc('\n', out);
+		snprintf(what, sizeof(what), "dropped, env-safe, %s", dangers[i].where);
+		names_print(what, dangers[i].names, danger_count(&dangers[i]), out);
 	}
 }
 
