@@ -130,18 +130,20 @@ static void enter_floor(void)
 	};
 	struct sock_fprog program = {.len = 4, .filter = code};
 	int pair[2], listener;
+	char byte;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		die("socketpair: %s", strerror(errno));
 	if (fork() == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(pair[0]);
-		floor_serve(fd_recv(pair[1]));
+		fd_recv(pair[1], &byte, 1, 0, &listener);
+		floor_serve(listener);
 	}
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
 	                        &program);
-	if (listener < 0 || fd_send(pair[0], listener) < 0)
+	if (listener < 0 || fd_send(pair[0], "", 1, listener) < 0)
 		die("the floor: %s", strerror(errno));
 	close(listener);
 }

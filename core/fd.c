@@ -13,7 +13,7 @@ union rights_buffer {
 	char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-int fd_send_with(int socket, const void *data, size_t size, int fd)
+int fd_send(int socket, const void *data, size_t size, int fd)
 {
 	struct iovec iov = {.iov_base = (void *)data, .iov_len = size};
 	union rights_buffer control = {0};
@@ -35,14 +35,7 @@ int fd_send_with(int socket, const void *data, size_t size, int fd)
 	return 0;
 }
 
-int fd_send(int socket, int fd)
-{
-	char byte = 0;
-
-	return fd_send_with(socket, &byte, 1, fd);
-}
-
-ssize_t fd_recv_with(int socket, void *data, size_t size, int flags, int *fd)
+ssize_t fd_recv(int socket, void *data, size_t size, int flags, int *fd)
 {
 	struct iovec iov = {.iov_base = data, .iov_len = size};
 	union rights_buffer control = {0};
@@ -64,17 +57,6 @@ ssize_t fd_recv_with(int socket, void *data, size_t size, int flags, int *fd)
 	    rights->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(fd, CMSG_DATA(rights), sizeof(int));
 	return n;
-}
-
-int fd_recv(int socket)
-{
-	char byte;
-	int fd;
-	ssize_t n = fd_recv_with(socket, &byte, 1, 0, &fd);
-
-	if (n <= 0)
-		return n < 0 ? (int)n : -EPIPE;
-	return fd < 0 ? -EPROTO : fd;
 }
 
 int fd_write_all(int fd, const void *data, size_t size)

@@ -29,16 +29,11 @@ static inline void free_pointer(void *pointer)
 #define cleanup_fd   __attribute__((cleanup(fd_close)))
 #define cleanup_free __attribute__((cleanup(free_pointer)))
 
-/* One descriptor over a unix socket, with one byte of data: unix(7), SCM_RIGHTS. Both are
- * async-signal-safe and restart on EINTR. fd_recv gives a descriptor with O_CLOEXEC set, -EPIPE at end
- * of file and -EPROTO for anything but exactly one descriptor. */
-int fd_send(int socket, int fd);
-int fd_recv(int socket);
-
-/* The same with data of one's own. How many bytes came, 0 at end of file; *fd is -1 where none came along, or there was no
- * room for it. */
-int fd_send_with(int socket, const void *data, size_t size, int fd);
-ssize_t fd_recv_with(int socket, void *data, size_t size, int flags, int *fd);
+/* One descriptor over a unix socket, with data, at least a byte: unix(7), SCM_RIGHTS. Both are async-signal-safe and restart
+ * on EINTR. fd_recv says how many bytes came, 0 at end of file; *fd has O_CLOEXEC set, and is -1 where none came along, or
+ * there was no room for it. */
+int fd_send(int socket, const void *data, size_t size, int fd);
+ssize_t fd_recv(int socket, void *data, size_t size, int flags, int *fd);
 
 /* All bytes or an error; -EPIPE when the other end is gone. */
 int fd_write_all(int fd, const void *data, size_t size);

@@ -147,7 +147,6 @@ struct keeper {
 	int entry; /* of the registry, locked; or -1 */
 	struct tree tree;
 	const struct cgroup *cgroup;
-	unsigned uses;       /* enum cgroup_use */
 	bool paused, frozen; /* by order */
 	struct memory memory;
 	int64_t memory_at; /* when to look; CLOCK_MONOTONIC, us. 0: never */
@@ -333,15 +332,15 @@ static int group_hold(struct keeper *keeper)
 
 static int tree_hold(struct keeper *keeper)
 {
-	return keeper->uses & CGROUP_TREE ? group_hold(keeper) : tree_stop(&keeper->tree);
+	return keeper->cgroup->made ? group_hold(keeper) : tree_stop(&keeper->tree);
 }
 
 static void tree_let_go(struct keeper *keeper)
 {
-	if (keeper->uses & CGROUP_TREE)
+	if (keeper->cgroup->made)
 		cgroup_thaw(keeper->cgroup);
 	/* A group that does not hold `cpu` leaves it to us, who may have stopped the tree before it was frozen. */
-	if (!(keeper->uses & CGROUP_TREE) || keeper->tree.held)
+	if (!keeper->cgroup->made || keeper->tree.held)
 		tree_continue(&keeper->tree);
 	throttle_start(keeper);
 }
@@ -588,8 +587,8 @@ static int keeper_settle(struct keeper *keeper, const struct keeper_job *job, co
 	return keeper->signals < 0 ? -errno : 0;
 }
 
-/* With a pidfd: a number could be another's by the time it is looked up. */
-/* A stand-in that supervises nothing waits for the end, and is not woken for this. */
+/* With a pidfd: a number could be another's by the time it is looked up. A stand-in that supervises nothing waits for the
+ * end, and is not woken for this. */
 static int keeper_tell_started(const struct keeper *keeper, bool supervised)
 {
 	struct keeper_report message = {.event = KEEPER_STARTED, .value = keeper->command};
@@ -599,9 +598,9 @@ static int keeper_tell_started(const struct keeper *keeper, bool supervised)
 	if (pidfd < 0)
 		return -errno;
 	if (keeper->owner < 0 || supervised)
-		r = fd_send_with(keeper->reports, &message, sizeof(message), pidfd);
+		r = fd_send(keeper->reports, &message, sizeof(message), pidfd);
 	if (r == 0 && keeper->owner >= 0)
-		r = fd_send_with(keeper->owner, &message, sizeof(message), pidfd);
+		r = fd_send(keeper->owner, &message, sizeof(message), pidfd);
 	return r;
 }
 
@@ -725,7 +724,6 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	                        .entry = -1,
 	                        .cputime.event = -1,
 	                        .cgroup = &job->prepared->cgroup,
-	                        .uses = job->prepared->plan.cgroup,
 	                        .parked = true};
 	pid_t self = getpid();
 	struct pipes pipes;
@@ -748,6 +746,7 @@ static __attribute__((noreturn)) void keeper_main(const struct keeper_job *job)
 	/* The command's ends: with a copy of its own the keeper would wait for itself. */
 	close(pipes.failures_in);
 	close(pipes.go_out);
+	fd_close(&job->prepared->cgroup.procs);
 	keeper_enlist(&keeper, claim);
 	keeper.failures = pipes.failures_out;
 	keeper.go = pipes.go_in;

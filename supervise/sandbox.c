@@ -47,7 +47,7 @@ static int report_recv(sl_sandbox *sandbox, struct keeper_report *report, int fl
 	ssize_t size;
 	int pidfd;
 
-	while ((size = fd_recv_with(sandbox->owner, report, sizeof(*report), flags, &pidfd)) == -ECONNRESET)
+	while ((size = fd_recv(sandbox->owner, report, sizeof(*report), flags, &pidfd)) == -ECONNRESET)
 		;
 	if (pidfd >= 0) {
 		fd_close(&sandbox->command_pidfd);

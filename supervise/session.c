@@ -129,7 +129,7 @@ static int started_await(struct session *session)
 {
 	struct keeper_report started;
 	int *pidfd = &session->command_pidfd;
-	ssize_t size = fd_recv_with(session->reports, &started, sizeof(started), 0, pidfd);
+	ssize_t size = fd_recv(session->reports, &started, sizeof(started), 0, pidfd);
 
 	if (size != sizeof(started))
 		return size < 0 ? (int)size : -ECHILD;

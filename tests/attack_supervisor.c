@@ -784,6 +784,7 @@ static void chain_behind_a_naive_gate(const struct chain *chain)
 {
 	int pair[2], listener;
 	pid_t supervisor;
+	char byte;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		_exit(1);
@@ -791,11 +792,12 @@ static void chain_behind_a_naive_gate(const struct chain *chain)
 		_exit(1);
 	if (supervisor == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		answer_all(fd_recv(pair[1]), EACCES);
+		fd_recv(pair[1], &byte, 1, 0, &listener);
+		answer_all(listener, EACCES);
 		_exit(0);
 	}
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if ((listener = listener_install()) < 0 || fd_send(pair[0], listener) < 0)
+	if ((listener = listener_install()) < 0 || fd_send(pair[0], "", 1, listener) < 0)
 		_exit(1);
 	close(listener);
 	close(pair[0]);
