@@ -19,15 +19,18 @@ enum {
 	EVENTS_SIZE = 1024,
 };
 
-const struct cgroup cgroup_none = {.parent = -1, .dir = -1, .procs = -1, .kill = -1, .freeze = -1};
+int cgroup_write(int directory, const char *file, const char *value)
+{
+	cleanup_fd int fd = openat(directory, file, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -errno : 0;
+}
 
 static int setting_write(const struct cgroup *cgroup, const char *file, const char *value, sl_error *error)
 {
-	cleanup_fd int fd = openat(cgroup->dir, file, O_WRONLY | O_CLOEXEC);
+	int r = cgroup_write(cgroup->dir, file, value);
 
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		return error_errno(error, -errno, "cgroup: %.100s/%s/%s", cgroup->base, cgroup->name, file);
-	return 0;
+	return r < 0 ? error_errno(error, r, "cgroup: %.100s/%s/%s", cgroup->base, cgroup->name, file) : 0;
 }
 
 /* No swap: what a limit is about is what the tree uses, wherever the kernel puts it. And all of it is killed, or what is left
@@ -124,12 +127,10 @@ static int mortal_become(void)
 {
 	static const char path[] = "/proc/self/oom_score_adj";
 	char text[16];
-	cleanup_fd int fd = -1;
 
 	if (file_text(AT_FDCWD, path, text, sizeof(text)) <= 0 || strcmp(text, "-1000\n") != 0)
 		return 0;
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd < 0 || write(fd, "-999", 4) < 0 ? -errno : 0;
+	return cgroup_write(AT_FDCWD, path, "-999");
 }
 
 int cgroup_enter(const struct cgroup *cgroup)

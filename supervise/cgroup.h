@@ -17,11 +17,13 @@
 
 #include "core/kernel.h"
 #include "core/policy.h"
+#include "supervise/mounts.h"
 
 enum {
 	CGROUP_FDS = 5,
 	CGROUP2_MAGIC = 0x63677270, /* statfs(2) */
 };
+#define CGROUP2_TYPE "cgroup2"
 
 struct cgroup {
 	unsigned limits; /* CGROUP_MEMORY, CGROUP_CPU: it can hold these */
@@ -34,7 +36,10 @@ struct cgroup {
 	int procs, kill, freeze;
 };
 
-extern const struct cgroup cgroup_none;
+#define CGROUP_NONE                                                            \
+	{                                                                      \
+		.parent = -1, .dir = -1, .procs = -1, .kill = -1, .freeze = -1 \
+	}
 
 /* ---- before the plan: cgroup_find.c ---- */
 
@@ -44,16 +49,8 @@ int cgroup_make(struct cgroup *cgroup, const sl_policy *policy, sl_error *error)
 
 /* Of /proc/self/cgroup, the path in the hierarchy of version 2. -ENOENT; -ENAMETOOLONG. */
 int cgroup_own(const char *text, char *path, size_t room);
-/* Of a line of /proc/self/mountinfo: where a hierarchy of version 2 is mounted, and which group that shows. */
-struct cgroup_mount {
-	char root[PATH_MAX], point[PATH_MAX];
-};
-bool cgroup_mount_parse(const char *line, struct cgroup_mount *mount);
-/* Of /proc/self/mountinfo, until one says something else than 0, which is returned. */
-typedef int (*cgroup_mount_fn)(const struct cgroup_mount *mount, void *context);
-int cgroup_mounts_each(cgroup_mount_fn each, void *context);
-/* The directory of the group `own`. -ENOENT: this mount does not show it. */
-int cgroup_directory(const struct cgroup_mount *mount, const char *own, char *path, size_t room);
+/* The directory of the group `own`, where a hierarchy of version 2 is mounted. -ENOENT: this mount does not show it. */
+int cgroup_directory(const struct mount *mount, const char *own, char *path, size_t room);
 
 /* ---- what the command could write to: cgroup_grants.c ---- */
 
@@ -73,6 +70,9 @@ size_t cgroup_fds(const struct cgroup *cgroup, int *fds);
 void cgroup_let_go(struct cgroup *cgroup);
 /* Close them, and remove the group if it is ours. */
 void cgroup_clear(struct cgroup *cgroup);
+
+/* A setting of the group or base that `directory` is. Async-signal-safe. -errno. */
+int cgroup_write(int directory, const char *file, const char *value);
 
 /* All that follows is async-signal-safe, and does nothing where there is no group: 0. */
 

@@ -74,52 +74,7 @@ int cgroup_own(const char *text, char *path, size_t room)
 	return text_copy(path, room, line, strcspn(line, "\n"));
 }
 
-/* proc_pid_mountinfo(5): blanks and their kin are written in octal. */
-static int field_copy(char *to, size_t room, const char *field)
-{
-	size_t used = 0;
-
-	for (; *field != ' ' && *field != '\0'; field++) {
-		char byte = *field;
-
-		if (byte == '\\' && field[1] >= '0' && field[1] <= '3' && field[2] != '\0' &&
-		    field[3] != '\0') {
-			byte = (char)((field[1] - '0') << 6 | (field[2] - '0') << 3 | (field[3] - '0'));
-			field += 3;
-		}
-		if (used + 1 >= room)
-			return -ENAMETOOLONG;
-		to[used++] = byte;
-	}
-	to[used] = '\0';
-	return 0;
-}
-
-bool cgroup_mount_parse(const char *line, struct cgroup_mount *mount)
-{
-	const char *type = strstr(line, " - "), *at = line;
-
-	if (type == NULL || strncmp(type, " - cgroup2 ", 11) != 0)
-		return false;
-	for (int field = 0; field < 3 && at != NULL; field++)
-		at = (at = strchr(at, ' ')) == NULL ? NULL : at + 1;
-	if (at == NULL || field_copy(mount->root, sizeof(mount->root), at) < 0)
-		return false;
-	at = strchr(at, ' ');
-	return at != NULL && field_copy(mount->point, sizeof(mount->point), at + 1) == 0;
-}
-
-/* Is `path` this directory, or below it? */
-static bool path_is_below(const char *path, const char *directory)
-{
-	size_t size = strlen(directory);
-
-	while (size > 0 && directory[size - 1] == '/')
-		size--;
-	return strncmp(path, directory, size) == 0 && (path[size] == '/' || path[size] == '\0');
-}
-
-int cgroup_directory(const struct cgroup_mount *mount, const char *own, char *path, size_t room)
+int cgroup_directory(const struct mount *mount, const char *own, char *path, size_t room)
 {
 	size_t root = strcmp(mount->root, "/") == 0 ? 0 : strlen(mount->root);
 	const char *rest = own + root;
@@ -132,30 +87,13 @@ int cgroup_directory(const struct cgroup_mount *mount, const char *own, char *pa
 	return size < 0 || (size_t)size >= room ? -ENAMETOOLONG : 0;
 }
 
-int cgroup_mounts_each(cgroup_mount_fn each, void *context)
-{
-	cleanup_fd int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	cleanup_free struct cgroup_mount *mount = malloc(sizeof(*mount));
-	cleanup_free struct lines *lines = malloc(sizeof(*lines));
-	const char *line;
-	int r = 0;
-
-	if (fd < 0 || mount == NULL || lines == NULL)
-		return fd < 0 ? -errno : -ENOMEM;
-	lines_begin(lines, fd);
-	while (r == 0 && (line = lines_next(lines)) != NULL)
-		if (cgroup_mount_parse(line, mount))
-			r = each(mount, context);
-	return r;
-}
-
 /* ---- which directory is given to us ---- */
 
 struct place {
 	char own[PATH_MAX], directory[PATH_MAX], point[PATH_MAX];
 };
 
-static int mount_take(const struct cgroup_mount *mount, void *context)
+static int mount_take(const struct mount *mount, void *context)
 {
 	struct place *place = context;
 
@@ -178,16 +116,25 @@ static bool is_delegated(const char *directory)
 	return false;
 }
 
+/* Of the process whose /proc/PID/cgroup this is. False: it is in none, or in none that is to be seen. */
+static bool place_find(struct place *place, const char *file)
+{
+	cleanup_free struct mounts *room = malloc(sizeof(*room));
+	char text[TEXT_SIZE];
+
+	return room != NULL && file_text(AT_FDCWD, file, text, sizeof(text)) > 0 &&
+	       cgroup_own(text, place->own, sizeof(place->own)) == 0 &&
+	       mounts_each(CGROUP2_TYPE, room, mount_take, place) > 0;
+}
+
 /* The group this process is in; or the one above, where a manager puts those who divide it into a group of their own
  * (DelegateSubgroup=), or we did. */
 static int base_by_delegation(struct cgroup *cgroup)
 {
 	cleanup_free struct place *place = malloc(sizeof(*place));
-	char text[TEXT_SIZE], *slash;
+	char *slash;
 
-	if (place == NULL || file_text(AT_FDCWD, "/proc/self/cgroup", text, sizeof(text)) <= 0 ||
-	    cgroup_own(text, place->own, sizeof(place->own)) < 0 ||
-	    cgroup_mounts_each(mount_take, place) <= 0)
+	if (place == NULL || !place_find(place, "/proc/self/cgroup"))
 		return none_because(cgroup, "cgroup version 2 is not mounted, or does not show this process");
 	if (!is_delegated(place->directory)) {
 		slash = strrchr(place->directory, '/');
@@ -246,13 +193,6 @@ static bool word_is_in(const char *text, const char *word)
 	return false;
 }
 
-static int file_write(int directory, const char *path, const char *value)
-{
-	cleanup_fd int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
-
-	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -errno : 0;
-}
-
 /* A group whose controllers are given to others holds no process: cgroups(7), "no internal processes". Ours goes into one
  * of its own, where it is the only one. */
 static int self_settle(int base)
@@ -264,7 +204,7 @@ static int self_settle(int base)
 		return -EBUSY;
 	if (mkdirat(base, SELF_NAME, SELF_MODE) < 0 && errno != EEXIST)
 		return -errno;
-	return file_write(base, SELF_NAME "/cgroup.procs", "0");
+	return cgroup_write(base, SELF_NAME "/cgroup.procs", "0");
 }
 
 static int controller_enable(int base, const char *name)
@@ -277,9 +217,9 @@ static int controller_enable(int base, const char *name)
 	if (file_text(base, "cgroup.subtree_control", text, sizeof(text)) > 0 && word_is_in(text, name))
 		return 0;
 	snprintf(order, sizeof(order), "+%s", name);
-	r = file_write(base, "cgroup.subtree_control", order);
+	r = cgroup_write(base, "cgroup.subtree_control", order);
 	if (r == -EBUSY && (r = self_settle(base)) == 0)
-		r = file_write(base, "cgroup.subtree_control", order);
+		r = cgroup_write(base, "cgroup.subtree_control", order);
 	return r;
 }
 
@@ -287,13 +227,15 @@ static void controllers_enable(struct cgroup *cgroup, int base, unsigned wanted)
 {
 	for (size_t i = 0; i < CONTROLLERS; i++) {
 		const struct controller *one = &controllers[i];
-		int r = wanted & one->bit ? controller_enable(base, one->name) : 0;
+		int r;
 
-		if (wanted & one->bit && r == 0)
+		if (!(wanted & one->bit))
+			continue;
+		if ((r = controller_enable(base, one->name)) == 0)
 			cgroup->limits |= one->bit;
 		else if (r == -ENODEV)
 			none_because(cgroup, "%.100s has no %s controller", cgroup->base, one->name);
-		else if (r < 0)
+		else
 			none_because(cgroup, "%.100s: enabling %s: %s%s", cgroup->base, one->name,
 			             strerror(-r), r == -EBUSY ? " (processes are in it)" : "");
 	}
@@ -437,7 +379,6 @@ static int group_try(struct cgroup *cgroup, const sl_policy *policy, unsigned wa
 		files_check(cgroup, base);
 	if (r == 0 && ((wanted != 0 && cgroup->limits == 0) || !group_can_be_filled(cgroup, base))) {
 		cgroup_clear(cgroup);
-		cgroup->limits = 0;
 		r = -ENOENT;
 	}
 	return r;
@@ -449,7 +390,7 @@ int cgroup_make(struct cgroup *cgroup, const sl_policy *policy, sl_error *error)
 	unsigned wanted = controllers_wanted(policy);
 	int r;
 
-	*cgroup = cgroup_none;
+	*cgroup = (struct cgroup)CGROUP_NONE;
 	if (strcmp(name, "none") == 0)
 		return none_because(cgroup, "cgroup none"), 0;
 	if (strcmp(name, "auto") == 0) {
@@ -470,16 +411,12 @@ int cgroup_make(struct cgroup *cgroup, const sl_policy *policy, sl_error *error)
 bool cgroup_of_is_frozen(pid_t pid)
 {
 	cleanup_free struct place *place = malloc(sizeof(*place));
-	char text[TEXT_SIZE], path[64];
 	cleanup_fd int directory = -1;
+	char text[TEXT_SIZE], path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	if (place == NULL || file_text(AT_FDCWD, path, text, sizeof(text)) <= 0 ||
-	    cgroup_own(text, place->own, sizeof(place->own)) < 0 ||
-	    cgroup_mounts_each(mount_take, place) <= 0)
-		return false;
-	directory = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (directory < 0)
+	if (place == NULL || !place_find(place, path) ||
+	    (directory = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return false;
 	/* By order; or with a group above it. To the kernel a call that waits for its supervisor is not frozen. */
 	return (file_text(directory, "cgroup.freeze", text, sizeof(text)) > 0 && text[0] == '1') ||

@@ -9,6 +9,7 @@
 #include <sys/vfs.h>
 
 #include "core/error.h"
+#include "core/fd.h"
 #include "supervise/cgroup.h"
 
 struct object {
@@ -58,7 +59,7 @@ static bool directory_is_granted(struct grants *grants, const char *directory)
 	return grants->found != NULL;
 }
 
-static int mount_is_granted(const struct cgroup_mount *mount, void *context)
+static int mount_is_granted(const struct mount *mount, void *context)
 {
 	char path[PATH_MAX], *slash;
 
@@ -73,12 +74,16 @@ static int mount_is_granted(const struct cgroup_mount *mount, void *context)
 
 int cgroup_grants_check(const struct value_list *paths, const char **found)
 {
-	struct grants grants = {paths, calloc(paths->count + 1, sizeof(*grants.objects)), NULL};
-	int r = grants.objects == NULL ? -ENOMEM : grants_look(&grants);
+	cleanup_free struct object *objects = calloc(paths->count + 1, sizeof(*objects));
+	cleanup_free struct mounts *room = malloc(sizeof(*room));
+	struct grants grants = {.paths = paths};
+	int r = -ENOMEM;
 
+	grants.objects = objects;
+	if (objects != NULL && room != NULL)
+		r = grants_look(&grants);
 	if (r == 0 && grants.found == NULL)
-		r = cgroup_mounts_each(mount_is_granted, &grants);
-	free(grants.objects);
+		r = mounts_each(CGROUP2_TYPE, room, mount_is_granted, &grants);
 	*found = grants.found;
 	return r < 0 ? r : grants.found != NULL;
 }

@@ -155,9 +155,8 @@ static int ruleset_open(struct prepared *prepared, sl_error *error)
 
 int prepare_guard(struct prepared *prepared, sl_error *error)
 {
-	int r;
-
 	unsigned conditions = prepared->plan.conditions;
+	int r;
 
 	conditions |= prepared->plan.supervised ? WHEN_GATE : 0;
 	conditions |= capabilities_permitted() != 0 ? WHEN_PRIVILEGED : 0;
@@ -200,22 +199,14 @@ static int cgroup_prepare(struct prepared *prepared, const sl_policy *policy, en
 	return r;
 }
 
-static void prepare_nothing(struct prepared *prepared)
-{
-	*prepared = (struct prepared){
-		.ruleset = -1,
-		.status = -1,
-		.registry.dir = -1,
-		.rules.port_map = -1,
-	};
-	prepared->cgroup = cgroup_none;
-}
+static const struct prepared nothing = {
+	.ruleset = -1, .status = -1, .registry.dir = -1, .rules.port_map = -1, .cgroup = CGROUP_NONE};
 
 int prepare_plan(struct prepared *prepared, const sl_policy *policy, enum plan_mode mode, sl_error *error)
 {
 	int r;
 
-	prepare_nothing(prepared);
+	*prepared = nothing;
 	atomic_store(&((sl_policy *)policy)->frozen, true);
 	kernel_probe(&prepared->kernel);
 	if ((r = cgroup_prepare(prepared, policy, mode, error)) < 0 ||
@@ -310,5 +301,5 @@ void prepare_clear(struct prepared *prepared)
 	net_table_free(prepared->table);
 	unix_grants_free(prepared->unix_grants);
 	cgroup_clear(&prepared->cgroup);
-	prepare_nothing(prepared);
+	*prepared = nothing;
 }

@@ -39,8 +39,7 @@ int prepare_map(struct prepared *prepared, sl_error *error);
 int prepare_objects(struct prepared *prepared, const sl_policy *policy, sl_error *error);
 
 /* Descriptors that the supervisor keeps: the ruleset, the granted paths', port-map-fd, status-fd, the registry, the
- * control group. How
- * many, at most GUARD_KEEP_MAX. */
+ * control group. How many, at most GUARD_KEEP_MAX. */
 size_t prepare_fds(const struct prepared *prepared, int *fds);
 
 /* What the child does to itself, the ruleset where it is not there yet, and the filter once the supervisor's pid is known (0: there is none). */

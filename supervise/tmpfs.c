@@ -10,8 +10,8 @@
 #include <sys/sysmacros.h>
 
 #include "core/fd.h"
-#include "supervise/lines.h"
 #include "supervise/memory.h"
+#include "supervise/mounts.h"
 
 uint64_t tmpfs_size(int fd)
 {
@@ -46,31 +46,25 @@ static int tmpfs_add(struct memory *memory, int fd)
 	return 0;
 }
 
-static bool is_below(const char *path, const char *top)
-{
-	size_t size = strlen(top);
+struct below {
+	struct memory *memory;
+	const char *top;
+};
 
-	return strncmp(path, top, size) == 0 && (size == 1 || path[size] == '/' || path[size] == '\0');
+static int mount_add(const struct mount *mount, void *context)
+{
+	const struct below *below = context;
+	int place = path_is_below(mount->point, below->top) ? open(mount->point, O_PATH | O_CLOEXEC) : -1;
+
+	return place < 0 ? 0 : tmpfs_add(below->memory, place);
 }
 
-/* What is mounted below a directory is granted with it: proc_pid_mountinfo(5), the fifth field. */
+/* What is mounted below a directory is granted with it. */
 static int mounts_add(struct memory *memory, const char *top)
 {
-	static struct lines lines;
-	cleanup_fd int fd = openat(memory->tree->proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : 0, place;
-	char *line, *field = NULL;
+	static struct mounts room;
 
-	lines_begin(&lines, fd);
-	while (r == 0 && (line = lines_next(&lines)) != NULL) {
-		if (strstr(line, " - tmpfs ") == NULL)
-			continue;
-		for (int i = 0; i < 5; i++)
-			field = strsep(&line, " ");
-		if (field != NULL && is_below(field, top) && (place = open(field, O_PATH | O_CLOEXEC)) >= 0)
-			r = tmpfs_add(memory, place);
-	}
-	return r;
+	return mounts_each("tmpfs", &room, mount_add, &(struct below){memory, top});
 }
 
 static int grant_add(struct memory *memory, const char *path)

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -560,19 +561,61 @@ static void memory_is_limited_by_every_route(void **state)
 	}
 }
 
-static pid_t parent_of(pid_t process)
-{
-	char path[64], text[512] = "", *at;
-	int fd;
+/* ---- a file system in memory, mounted below what is granted ---- */
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", process);
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-		return 0;
-	if (read(fd, text, sizeof(text) - 1) < 0)
-		text[0] = '\0';
-	close(fd);
-	at = strrchr(text, ')');
-	return at == NULL ? 0 : atoi(at + 4);
+static int filled_under(const char *file, const char *limit)
+{
+	const char *argv[] = {"sh", "-c", "dd if=/dev/zero of=\"$0\" bs=1M count=128 2>/dev/null && sleep 1",
+	                      file, NULL};
+	sl_policy *policy = policy_of(
+		limit == NULL ? POLICY("fs-system", "", "fs-write", scratch())
+			      : POLICY("fs-system", "", "fs-write", scratch(), "max-memory", limit));
+	sl_result result = {0};
+	int r = sl_run(policy, argv, &result, NULL), code = result.status.code;
+
+	if (r == 0 && result.status.reason == SL_REASON_MEMORY)
+		code = -1;
+	unlink(file);
+	sl_result_clear(&result);
+	sl_policy_free(policy);
+	return r < 0 ? r : code;
+}
+
+enum { NO_MOUNT = 77 };
+
+/* In mounts of our own. The kernel writes the blank of its name as \040. */
+static int play_mounted(void *context)
+{
+	int uid = (int)getuid(), gid = (int)getgid();
+	char place[256], file[300];
+
+	(void)context;
+	snprintf(place, sizeof(place), "%.200s/with blank", scratch());
+	snprintf(file, sizeof(file), "%s/file", place);
+	EXPECT(mkdir(place, 0700) == 0);
+	if (unshare(CLONE_NEWNS | (uid == 0 ? 0 : CLONE_NEWUSER)) < 0 ||
+	    (uid != 0 && (file_set("/proc/self/setgroups", "deny") != 0 ||
+	                  file_set("/proc/self/uid_map", text_of("%d %d 1", uid, uid)) != 0 ||
+	                  file_set("/proc/self/gid_map", text_of("%d %d 1", gid, gid)) != 0)) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", place, "tmpfs", 0, NULL) < 0)
+		return NO_MOUNT;
+	prctl(PR_SET_DUMPABLE, 1);
+	EXPECT(filled_under(file, NULL) == 0);
+	EXPECT(filled_under(file, "1G") == 0);
+	EXPECT(filled_under(file, "64M") == -1);
+	return 0;
+}
+
+static void a_mount_counts_whatever_its_name_is(void **state)
+{
+	int played = attempt_bare(play_mounted, NULL);
+
+	(void)state;
+	rmdir(text_of("%s/with blank", scratch()));
+	if (played == NO_MOUNT)
+		SKIP_BECAUSE("nothing is to be mounted here, not in a namespace of one's own either");
+	assert_int_equal(played, 0);
 }
 
 /* By another way than the product's: all of /proc, and the parents of each. */
@@ -590,7 +633,7 @@ static int below(pid_t root)
 		pid_t pid = atoi(entry->d_name);
 
 		if (pid > 0 && pid < PIDS && number < PIDS) {
-			parents[pid] = parent_of(pid);
+			parents[pid] = process_parent(pid);
 			known[number++] = pid;
 		}
 	}
@@ -618,7 +661,7 @@ static int most_at_once(const char *name, const char *limit)
 
 	if (sl_spawn(policy, argv, NULL, &sandbox, &error) < 0)
 		fail_msg("%s: %s", name, error.message);
-	keeper = parent_of(sl_sandbox_pid(sandbox));
+	keeper = process_parent(sl_sandbox_pid(sandbox));
 	while (sl_wait(sandbox, 0, NULL, NULL) == -ETIMEDOUT) {
 		int now = below(keeper);
 
@@ -815,6 +858,7 @@ int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_is_limited_by_every_route),
+		cmocka_unit_test(a_mount_counts_whatever_its_name_is),
 		cmocka_unit_test(there_are_never_more_processes_than_max_processes),
 		cmocka_unit_test(threads_are_not_processes_and_the_answer_is_eagain),
 		cmocka_unit_test(nobody_starves_the_keeper_or_hides_pages_in_a_pipe),

@@ -614,15 +614,6 @@ static void strangers_are_not_hit_at_any_time(void **state)
 
 /* ---- */
 
-static bool file_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	close(fd);
-	return written;
-}
-
 /* In it we are the first process, and may choose numbers. */
 static const char *namespace_enter(void)
 {
@@ -634,9 +625,9 @@ static const char *namespace_enter(void)
 		flags |= CLONE_NEWUSER;
 	if (unshare(flags) < 0)
 		return "no pid namespace of one's own is to be had";
-	if (uid != 0 && (!file_write("/proc/self/setgroups", "deny") ||
-	                 !file_write("/proc/self/uid_map", text_of("%d %d 1", uid, uid)) ||
-	                 !file_write("/proc/self/gid_map", text_of("%d %d 1", gid, gid))))
+	if (uid != 0 && (file_set("/proc/self/setgroups", "deny") != 0 ||
+	                 file_set("/proc/self/uid_map", text_of("%d %d 1", uid, uid)) != 0 ||
+	                 file_set("/proc/self/gid_map", text_of("%d %d 1", gid, gid)) != 0))
 		return "a user namespace cannot be set up";
 	return NULL;
 }

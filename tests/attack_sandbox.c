@@ -257,24 +257,9 @@ static const struct box_command commands[] = {
 
 /* ---- what the test itself needs ---- */
 
-static pid_t parent_of(pid_t process)
-{
-	char line[512] = "";
-	FILE *file = fopen(text_of("/proc/%d/stat", process), "re");
-	const char *at;
-	int parent = 0;
-
-	if (file == NULL)
-		return 0;
-	if (fgets(line, sizeof(line), file) != NULL && (at = strrchr(line, ')')) != NULL)
-		sscanf(at, ") %*c %d", &parent);
-	fclose(file);
-	return parent;
-}
-
 static pid_t keeper_of(const sl_sandbox *sandbox)
 {
-	return parent_of(sl_sandbox_pid(sandbox));
+	return process_parent(sl_sandbox_pid(sandbox));
 }
 
 static void nap(unsigned milliseconds)

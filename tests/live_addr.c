@@ -17,13 +17,6 @@
 
 static const char *missing; /* why there is no such namespace */
 
-static int file_write(const char *path, const char *text)
-{
-	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
-}
-
 static int loopback_up(void)
 {
 	cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -41,11 +34,11 @@ static int network_make(void **state)
 	(void)state;
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
 		missing = "no user and network namespace to be had";
-	else if (file_write("/proc/self/setgroups", "deny") < 0 ||
-	         file_write("/proc/self/uid_map", text_of("0 %u 1", user)) < 0 ||
-	         file_write("/proc/self/gid_map", text_of("0 %u 1", group)) < 0 || loopback_up() < 0)
+	else if (file_set("/proc/self/setgroups", "deny") != 0 ||
+	         file_set("/proc/self/uid_map", text_of("0 %u 1", user)) != 0 ||
+	         file_set("/proc/self/gid_map", text_of("0 %u 1", group)) != 0 || loopback_up() < 0)
 		missing = "the namespace cannot be set up";
-	else if (file_write("/proc/sys/net/ipv4/ping_group_range", "0 0") < 0)
+	else if (file_set("/proc/sys/net/ipv4/ping_group_range", "0 0") != 0)
 		missing = "ping sockets cannot be allowed";
 	return 0;
 }

@@ -110,17 +110,6 @@ static int command_chain(const char *argument)
 	}
 }
 
-static int file_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), r;
-
-	if (fd < 0)
-		return errno;
-	r = write(fd, text, strlen(text)) < 0 ? errno : 0;
-	close(fd);
-	return r;
-}
-
 /* Ways out of the group, to another one that this user may write to: `escape`. 0 where it worked. */
 static int escape_by_clone(void)
 {
@@ -142,7 +131,7 @@ static int escape_by_clone(void)
 
 static int escape_by_move(void)
 {
-	return file_write(text_of("%s/escape/cgroup.procs", base), "0");
+	return file_set(text_of("%s/escape/cgroup.procs", base), "0");
 }
 
 static int escape_by_new_group(void)
@@ -171,7 +160,7 @@ static int escape_by_thaw(void)
 
 	if (own_group(own, sizeof(own)) < 0)
 		return EINVAL;
-	return file_write(text_of("%s/%s/cgroup.freeze", base, strrchr(own, '/') + 1), "0");
+	return file_set(text_of("%s/%s/cgroup.freeze", base, strrchr(own, '/') + 1), "0");
 }
 
 static int escape_by_unmounting(void)
@@ -206,7 +195,7 @@ static int command_escape(const char *argument)
 /* Into the group of this file, cgroup.procs by whatever name. */
 static int command_join(const char *argument)
 {
-	shared->words[RESULT] = 1 + file_write(argument, "0");
+	shared->words[RESULT] = 1 + file_set(argument, "0");
 	shared->words[READY] = 1;
 	return 0;
 }
@@ -356,6 +345,14 @@ static int groups_count(char *name)
 	return count;
 }
 
+/* Where the stand-in was killed the keeper says so, and ends a moment later. */
+static void groups_await_end(int milliseconds)
+{
+	for (int i = 0; i < milliseconds && groups_count(NULL) > 0; i++)
+		usleep(1000);
+	assert_int_equal(groups_count(NULL), 0);
+}
+
 static bool group_holds(const char *name, pid_t pid)
 {
 	FILE *procs = fopen(text_of("%s/%s/cgroup.procs", base, name), "re");
@@ -366,19 +363,6 @@ static bool group_holds(const char *name, pid_t pid)
 	if (procs != NULL)
 		fclose(procs);
 	return found == 1;
-}
-
-static pid_t parent_of(pid_t pid)
-{
-	FILE *file = fopen(text_of("/proc/%d/stat", pid), "re");
-	int parent = 0;
-
-	if (file != NULL) {
-		if (fscanf(file, "%*d %*[^)]) %*c %d", &parent) != 1)
-			parent = 0;
-		fclose(file);
-	}
-	return parent;
 }
 
 static void the_command_alone_is_in_it(void **state)
@@ -394,8 +378,8 @@ static void the_command_alone_is_in_it(void **state)
 		assert_true(word_becomes(READY, 1));
 		assert_int_equal(groups_count(name), 1);
 		assert_true(group_holds(name, command));
-		assert_false(group_holds(name, parent_of(command)));
-		assert_false(group_holds(name, parent_of(parent_of(command))));
+		assert_false(group_holds(name, process_parent(command)));
+		assert_false(group_holds(name, process_parent(process_parent(command))));
 		assert_false(group_holds(name, getpid()));
 		sl_sandbox_free(sandbox);
 		assert_int_equal(groups_count(NULL), 0);
@@ -430,14 +414,11 @@ static void no_group_is_left_whoever_ends(void **state)
 		assert_true(word_becomes(READY, 1));
 		assert_int_equal(groups_count(NULL), 1);
 		for (int up = 0; up < which; up++)
-			victim = parent_of(victim);
+			victim = process_parent(victim);
 		process_kill(victim, SIGKILL);
 		assert_int_equal(sl_wait(sandbox, 10000, &status, NULL), 0);
 		assert_true(box_nothing_left(FAMILY));
-		/* Where the stand-in was killed the keeper says so, and ends a moment later. */
-		for (int i = 0; i < 1000 && groups_count(NULL) > 0; i++)
-			usleep(1000);
-		assert_int_equal(groups_count(NULL), 0);
+		groups_await_end(1000);
 		sl_sandbox_free(sandbox);
 		box_reset();
 	}
@@ -448,7 +429,7 @@ enum end { END_COMMAND, END_KEEPER, END_STANDIN, END_TIMEOUT, END_BY_NAME, ENDS 
 
 static void sandbox_end(enum end end, pid_t command)
 {
-	pid_t keeper = parent_of(command), standin = parent_of(keeper);
+	pid_t keeper = process_parent(command), standin = process_parent(keeper);
 
 	if (end == END_COMMAND || end == END_KEEPER || end == END_STANDIN)
 		process_kill(end == END_COMMAND ? command : end == END_KEEPER ? keeper : standin, SIGKILL);
@@ -484,16 +465,12 @@ static void no_group_is_left_of_a_frozen_one(void **state)
 		assert_int_equal(sl_wait(sandbox, 20000, &status, NULL), 0);
 		print_message("# frozen, end %d: signal %d, reason %d\n", end, status.signal, status.reason);
 		assert_true(box_nothing_left(FAMILY));
-		for (int i = 0; i < 1000 && groups_count(NULL) > 0; i++)
-			usleep(1000);
-		assert_int_equal(groups_count(NULL), 0);
+		groups_await_end(1000);
 		sl_sandbox_free(sandbox);
 		box_reset();
 	}
 	assert_int_equal(attempt_bare(play_app, NULL), 0);
-	for (int i = 0; i < 10000 && groups_count(NULL) > 0; i++)
-		usleep(1000);
-	assert_int_equal(groups_count(NULL), 0);
+	groups_await_end(10000);
 	box_reset();
 }
 
@@ -759,7 +736,7 @@ static int play_escape(void *context)
 	/* In a group of its own, as the command is. */
 	if (mkdir(text_of("%s/control", base), 0755) < 0 && errno != EEXIST)
 		return errno;
-	if (file_write(text_of("%s/control/cgroup.procs", base), "0") != 0)
+	if (file_set(text_of("%s/control/cgroup.procs", base), "0") != 0)
 		return 10000;
 	return escape->run();
 }
@@ -960,12 +937,12 @@ static void a_base_that_would_not_do_is_an_error(void **state)
 	refused(POLICY("cgroup", place), "its permissions");
 	assert_int_equal(chmod(place, 0755), 0);
 	assert_int_equal(mkdir(text_of("%s/inner", place), 0755), 0);
-	assert_int_equal(file_write(text_of("%s/inner/cgroup.type", place), "threaded"), 0);
+	assert_int_equal(file_set(text_of("%s/inner/cgroup.type", place), "threaded"), 0);
 	refused(POLICY("cgroup", text_of("%s/inner", place)), "domain invalid");
 	assert_int_equal(rmdir(text_of("%s/inner", place)), 0);
-	assert_int_equal(file_write(text_of("%s/cgroup.max.descendants", place), "0"), 0);
+	assert_int_equal(file_set(text_of("%s/cgroup.max.descendants", place), "0"), 0);
 	refused(POLICY("cgroup", place), "unavailable");
-	assert_int_equal(file_write(text_of("%s/cgroup.max.descendants", place), "max"), 0);
+	assert_int_equal(file_set(text_of("%s/cgroup.max.descendants", place), "max"), 0);
 	sandbox = group_spawn(PLAIN, "exit", "0", POLICY("cgroup", place));
 	assert_int_equal(box_status(sandbox), 0);
 	sl_sandbox_free(sandbox);
@@ -1049,7 +1026,7 @@ static int play_divided(void *context)
 	int r = 0;
 
 	(void)context;
-	if (file_write(text_of("%s/place/app/cgroup.procs", base), "0") != 0)
+	if (file_set(text_of("%s/place/app/cgroup.procs", base), "0") != 0)
 		return 10001;
 	sandbox = group_spawn(PLAIN, "hold", "", POLICY("max-memory", "64M", "cpu", "30"));
 	if (!word_becomes(READY, 1))
@@ -1074,8 +1051,8 @@ static void a_tree_that_the_keeper_stops_is_paused_too(void **state)
 {
 	(void)state;
 	NEEDS_CONTROLLER("memory");
-	file_write(text_of("%s/cgroup.subtree_control", base), "-cpu");
-	assert_int_equal(file_write(text_of("%s/cgroup.subtree_control", base), "+memory"), 0);
+	file_set(text_of("%s/cgroup.subtree_control", base), "-cpu");
+	assert_int_equal(file_set(text_of("%s/cgroup.subtree_control", base), "+memory"), 0);
 	assert_int_equal(mkdir(text_of("%s/place", base), 0755), 0);
 	assert_int_equal(mkdir(text_of("%s/place/app", base), 0755), 0);
 	assert_int_equal(setxattr(text_of("%s/place", base), "user.delegate", "1", 1, 0), 0);
@@ -1118,7 +1095,7 @@ static int play_immortal(void *context)
 {
 	sl_status status;
 	sl_sandbox *sandbox;
-	int r = file_write("/proc/self/oom_score_adj", "-1000");
+	int r = file_set("/proc/self/oom_score_adj", "-1000");
 
 	(void)context;
 	if (r != 0)
@@ -1201,14 +1178,14 @@ static void explain_says_which(void **state)
 
 /* ---- groups to run in ---- */
 
-static int mount_find(const char *line, struct cgroup_mount *mount)
+static int mount_find(const char *line, struct mount *mount)
 {
-	return cgroup_mount_parse(line, mount) && strcmp(mount->root, "/") == 0;
+	return mount_parse(line, CGROUP2_TYPE, mount) && strcmp(mount->root, "/") == 0;
 }
 
 static bool mount_point(char *point)
 {
-	static struct cgroup_mount mount;
+	static struct mount mount;
 	char line[8192];
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	bool found = false;
@@ -1231,8 +1208,8 @@ static bool base_make(uid_t user)
 
 	if (!mount_point(point))
 		return false;
-	file_write(text_of("%s/cgroup.subtree_control", point), "+memory");
-	file_write(text_of("%s/cgroup.subtree_control", point), "+cpu");
+	file_set(text_of("%s/cgroup.subtree_control", point), "+memory");
+	file_set(text_of("%s/cgroup.subtree_control", point), "+cpu");
 	snprintf(base, sizeof(base), "%.4000s/sluice-test-%d-%u", point, getpid(), user);
 	if (mkdir(base, 0755) < 0 || mkdir(text_of("%s/app", base), 0755) < 0)
 		return false;
@@ -1312,7 +1289,7 @@ static int tests_run_as(uid_t user)
 	if ((child = fork()) == 0) {
 		if (!made)
 			base[0] = '\0';
-		else if (file_write(text_of("%s/app/cgroup.procs", base), "0") != 0)
+		else if (file_set(text_of("%s/app/cgroup.procs", base), "0") != 0)
 			_exit(99);
 		if (user_become(user) < 0)
 			_exit(98);

@@ -244,15 +244,6 @@ static int capabilities_take(void)
 	return syscall(SYS_capset, &header, sets) < 0 ? errno : 0;
 }
 
-static int file_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int code = fd < 0 ? errno : ERRNO_OF(write(fd, text, strlen(text)));
-
-	close(fd);
-	return code;
-}
-
 /* Out of a namespace in which there is one user: the number of the first way that led anywhere, plus one. */
 static int command_widen(const char *argument)
 {
@@ -268,9 +259,9 @@ static int command_widen(const char *argument)
 		capabilities_take(),
 		ERRNO_OF(syscall(SYS_unshare, CLONE_NEWUSER)),
 		ERRNO_OF(syscall(SYS_unshare, CLONE_NEWNS)),
-		file_write("/proc/self/uid_map", "0 0 4294967295"),
-		file_write("/proc/self/gid_map", "0 0 4294967295"),
-		file_write("/proc/self/setgroups", "allow"),
+		file_set("/proc/self/uid_map", "0 0 4294967295"),
+		file_set("/proc/self/gid_map", "0 0 4294967295"),
+		file_set("/proc/self/setgroups", "allow"),
 		ERRNO_OF(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SETUID, 0, 0)),
 		ERRNO_OF(sethostname("x", 1)),
 		ERRNO_OF(chown("/proc/self/exe", other, other)),

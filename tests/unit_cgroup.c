@@ -41,11 +41,11 @@ static void a_mount_is_one_of_version_2(void **state)
 		{"31 - cgroup2 ", NULL, NULL},
 		{"", NULL, NULL},
 	};
-	static struct cgroup_mount mount;
+	static struct mount mount;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(cgroup_mount_parse(rows[i].line, &mount), rows[i].root != NULL);
+		assert_int_equal(mount_parse(rows[i].line, CGROUP2_TYPE, &mount), rows[i].root != NULL);
 		if (rows[i].root == NULL)
 			continue;
 		assert_string_equal(mount.root, rows[i].root);
@@ -53,22 +53,36 @@ static void a_mount_is_one_of_version_2(void **state)
 	}
 }
 
+/* The same reader tells which file systems in memory may be written to. */
+static void a_mount_is_of_the_type_that_is_asked_for(void **state)
+{
+	static const char line[] = "40 1 0:30 / /mnt/with\\040blank rw shared:1 - tmpfs tmpfs rw";
+	static struct mount mount;
+
+	(void)state;
+	assert_true(mount_parse(line, "tmpfs", &mount));
+	assert_string_equal(mount.point, "/mnt/with blank");
+	assert_false(mount_parse(line, "tmp", &mount));
+	assert_false(mount_parse(line, "tmpfsx", &mount));
+	assert_false(mount_parse(line, CGROUP2_TYPE, &mount));
+}
+
 static void a_mount_that_is_too_long_is_none(void **state)
 {
 	static char line[3 * PATH_MAX];
-	static struct cgroup_mount mount;
+	static struct mount mount;
 	size_t used = (size_t)sprintf(line, "31 24 0:27 / /");
 
 	(void)state;
 	memset(line + used, 'x', 2 * PATH_MAX);
 	strcpy(line + used + 2 * PATH_MAX, " rw - cgroup2 cgroup2 rw");
-	assert_false(cgroup_mount_parse(line, &mount));
+	assert_false(mount_parse(line, CGROUP2_TYPE, &mount));
 }
 
 static void a_directory_is_what_the_mount_shows(void **state)
 {
 	static const struct {
-		struct cgroup_mount mount;
+		struct mount mount;
 		const char *own, *path;
 		int r;
 	} rows[] = {
@@ -98,6 +112,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(own_is_the_path_of_version_2),
 		cmocka_unit_test(a_mount_is_one_of_version_2),
+		cmocka_unit_test(a_mount_is_of_the_type_that_is_asked_for),
 		cmocka_unit_test(a_mount_that_is_too_long_is_none),
 		cmocka_unit_test(a_directory_is_what_the_mount_shows),
 	};

@@ -40,13 +40,6 @@ void box_commands(const struct box_command *commands, size_t count, int argc, ch
 	_exit(96);
 }
 
-static void server_main(void)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (int fd;; close(fd))
-		fd = accept(served, NULL, NULL);
-}
-
 int boxes_open(void **state)
 {
 	ssize_t size = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -58,16 +51,13 @@ int boxes_open(void **state)
 	served = tcp_listener(AF_INET, &box_port);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	if ((server = process_fork()) == 0)
-		server_main();
-	return server < 0;
+	return (server = acceptor_start(served)) < 0;
 }
 
 int boxes_close(void **state)
 {
 	(void)state;
-	process_kill(server, SIGKILL);
-	waitpid(server, NULL, 0);
+	process_end(server);
 	return 0;
 }
 

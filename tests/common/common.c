@@ -303,18 +303,36 @@ pid_t process_fork(void)
 	return child;
 }
 
-char process_state(pid_t process)
+/* proc_pid_stat(5) from the end of the name on; NULL. */
+static const char *stat_behind_name(pid_t process, char *text, size_t room)
 {
-	char path[64], line[512], state = 0, *at;
-	FILE *file;
+	char path[64];
+	ssize_t size;
+	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", process);
-	if ((file = fopen(path, "re")) == NULL)
-		return 0;
-	if (fgets(line, sizeof(line), file) != NULL && (at = strrchr(line, ')')) != NULL)
-		state = at[2];
-	fclose(file);
-	return state;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, text, room - 1);
+	if (fd >= 0)
+		close(fd);
+	text[size < 0 ? 0 : size] = '\0';
+	return strrchr(text, ')');
+}
+
+char process_state(pid_t process)
+{
+	char text[512];
+	const char *at = stat_behind_name(process, text, sizeof(text));
+
+	return at == NULL ? 0 : at[2];
+}
+
+pid_t process_parent(pid_t process)
+{
+	char text[512];
+	const char *at = stat_behind_name(process, text, sizeof(text));
+
+	return at == NULL ? 0 : atoi(at + 4);
 }
 
 int exit_of(pid_t child)
@@ -423,6 +441,17 @@ int sysctl_of(const char *name, int otherwise)
 		number = otherwise;
 	fclose(file);
 	return number;
+}
+
+int file_set(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return errno;
+	r = write(fd, text, strlen(text)) < 0 ? errno : 0;
+	close(fd);
+	return r;
 }
 
 int slowness(void)

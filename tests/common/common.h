@@ -96,6 +96,7 @@ pid_t process_fork(void);
 
 /* The letter of /proc/PID/stat; 0 when there is no such process. */
 char process_state(pid_t process);
+pid_t process_parent(pid_t process); /* likewise */
 
 /* Waits: its exit status, 128+n for signal n. */
 int exit_of(pid_t child);
@@ -118,6 +119,8 @@ bool long_run(void);                 /* SL_LONG is set */
 int slowness(void);        /* how many times longer than on a machine of its own all may take: SL_SLOW */
 const char *scratch(void); /* TEST_TMP: a directory of this test's own */
 
+/* Write a text, at once, into a file that is there, such as those of /proc: 0 or a positive errno. */
+int file_set(const char *path, const char *text);
 /* A number below /proc/sys; `otherwise` where there is none. */
 int sysctl_of(const char *name, int otherwise);
 
