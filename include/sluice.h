@@ -210,8 +210,8 @@ SL_EXPORT int sl_spawn(const sl_policy *policy, const char *const argv[], const 
  *   -EINVAL     it was never started: it would be a long time */
 SL_EXPORT int sl_wait(sl_sandbox *sandbox, int timeout_ms, sl_status *status, sl_error *error);
 
-/* The whole tree, descendants in other sessions and groups included, stops (SIGSTOP) and goes on. When sl_pause() returns
- * 0, nothing of it runs. sl_freeze() brings the supervisor to rest as well: no call is carried out on behalf of the tree
+/* The whole tree, descendants in other sessions and groups included, stops and goes on: by SIGSTOP, or as its control group
+ * where it has one (sluice-policy(5), cgroup). When sl_pause() returns 0, nothing of it runs. sl_freeze() brings the supervisor to rest as well: no call is carried out on behalf of the tree
  * until sl_thaw(), none is lost, and those that were waiting go on waiting.
  *   -EALREADY  it is so already
  *   -EBUSY     a frozen one is thawed, a paused one resumed, and not the other way round
